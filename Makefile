@@ -1,0 +1,54 @@
+# make demo   train on the example data          make check  format, lint, types, build and tests
+# make test   build and run every test           make bench  the figures of bench/
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find cpp -name '*.cpp' -o -name '*.hpp') CMakeLists.txt setup.py pyproject.toml
+CPP_FILES := $(shell find cpp -name '*.cpp' -o -name '*.hpp')
+
+.PHONY: demo test check format bench clean debian-packages
+
+demo: $(VENV)/.installed
+	$(BIN)/cipherlane demo
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed
+	$(BIN)/clang-format --dry-run --Werror $(CPP_FILES)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy python/cipherlane
+	$(BIN)/python -m mypy.stubtest cipherlane._native
+	$(MAKE) test
+
+format: $(VENV)/.installed
+	$(BIN)/clang-format -i $(CPP_FILES)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed
+	$(BIN)/python bench/paillier.py
+	$(BIN)/python bench/mixture.py
+
+clean:
+	rm -rf $(VENV) build python/cipherlane/*.so python/*.egg-info
+
+# A C++ compiler and Python's venv are all that has to be there; they are installed only where they are missing.
+debian-packages:
+	@missing=""; \
+	command -v c++ >/dev/null 2>&1 || missing="$$missing g++"; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	$(PYTHON) -c 'import os, sysconfig, sys; sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))' \
+	  2>/dev/null || missing="$$missing python3-dev"; \
+	if [ -n "$$missing" ]; then \
+	  echo "Installing Debian packages that are missing:$$missing"; \
+	  if [ "$$(id -u)" = 0 ]; then sudo=""; else sudo="sudo"; fi; \
+	  $$sudo apt-get update -q && $$sudo apt-get install -q -y $$missing; \
+	fi
+
+$(VENV)/.installed: $(SOURCES) | debian-packages
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@

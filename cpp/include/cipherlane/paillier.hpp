@@ -1,0 +1,121 @@
+// Batches of Paillier ciphertexts under one key.
+//
+//   Enc(m) = (1 + m n) rho mod n^2, where the obfuscator rho is an n-th residue:
+//     classic  rho = r^n, r uniform in Z_n*                                     Paillier, EUROCRYPT 1999
+//     DJN      rho = h_s^a, a uniform in [0, 2^ceil(|n|/2))                     Damgard, Jurik, Nielsen, IJIS 9
+//     (2010), 4.2
+//   Dec(c)  = L(c^(p-1) mod p^2) h_p mod p, L(u) = (u - 1)/p; mod q alike; joined by the Chinese remainder theorem
+//
+// Plaintexts are canonical, (count, plaintext_limbs), below n; ciphertexts (count, ciphertext_limbs), below n^2.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "cipherlane/ring.hpp"
+
+namespace cipherlane {
+
+// Where the key's holder takes obfuscators from. kExact: G^x mod p^2 for G = g^p, g a generator of Z_p*, x uniform in
+// [1, p-1]: the very distribution of classic r^n, at the price of a table look-up a window.
+enum class Noise { kDjn, kClassic, kExact };
+
+// A table for one base that grows with the demand for it: the window is the one that minimises the products spent on
+// the table and on all powers so far.
+class GrowingTable {
+ public:
+  GrowingTable(const Ring& ring, SecretLimbs base, std::size_t exponent_bits, std::size_t fixed_window, Exponent kind);
+  ResiduesPtr power(const Limb* exponents, std::size_t exponent_limbs, std::size_t count);
+
+ private:
+  std::shared_ptr<const FixedBaseTable> table_for(std::size_t count);
+
+  const Ring& ring_;
+  const SecretLimbs base_;
+  const std::size_t exponent_bits_, fixed_window_;
+  const Exponent kind_;
+  std::mutex mutex_;
+  std::size_t powers_ = 0;
+  std::shared_ptr<const FixedBaseTable> table_;
+};
+
+class PublicContext {
+ public:
+  // obfuscator_base: h_s below n^2, or empty for a classic key. window_bits 0: chosen by demand.
+  PublicContext(Limbs modulus, Limbs obfuscator_base, const std::string& backend, std::size_t window_bits = 0);
+
+  const std::string& backend() const { return backend_; }
+  const Limbs& modulus() const { return modulus_; }
+  const Ring& ring() const { return *ring_; }
+  bool has_obfuscator_base() const { return table_ != nullptr; }
+  const Limbs& obfuscator_base() const { return obfuscator_base_; }
+  std::size_t plaintext_limbs() const { return ring_->digit_limbs(); }
+  std::size_t ciphertext_limbs() const { return ring_->limbs(); }
+  std::size_t noise_exponent_bits() const { return (ring_->modulus_bits() + 1) / 2; }
+
+  ResiduesPtr upload(const Limb* ciphertexts, std::size_t count) const;
+  void download(const Residues& x, Limb* ciphertexts) const { ring_->download(x, ciphertexts); }
+
+  ResiduesPtr encrypt(const Limb* plaintexts, std::size_t count);
+  ResiduesPtr encrypt_with_obfuscators(const Limb* plaintexts, const Limb* obfuscators, std::size_t count) const;
+  ResiduesPtr encrypt_with_exponents(const Limb* plaintexts, const Limb* exponents, std::size_t count);
+  ResiduesPtr encrypt_without_obfuscator(const Limb* plaintexts, std::size_t count) const;
+  ResiduesPtr rerandomise(const Residues& x);
+
+  ResiduesPtr add(const Residues& a, const Residues& b) const { return ring_->multiply(a, b); }
+  ResiduesPtr subtract(const Residues& a, const ResiduesPtr& b) const;
+  ResiduesPtr negate(const ResiduesPtr& a) const { return invert(*ring_, modulus_.data(), a); }
+  ResiduesPtr add_plaintexts(const Residues& a, const Limb* plaintexts, std::size_t count) const;
+  ResiduesPtr multiply(const ResiduesPtr& a, Numbers factors, const bool* negative, std::size_t count) const;
+  ResiduesPtr segment_sum(const Residues& a, const std::int64_t* indices, const std::int64_t* offsets,
+                          std::size_t segments) const;
+  // out[i, c] = sum_j (+-weights[i, j]) a[j, c]
+  ResiduesPtr linear_combinations(const ResiduesPtr& a, std::size_t columns, Numbers weights, const bool* negative,
+                                  std::size_t rows) const;
+
+  // -1, or the index of the first ciphertext that shares a factor with n.
+  std::int64_t first_not_invertible(const Limb* ciphertexts, std::size_t count) const;
+
+  void check_plaintexts(const char* name, const Limb* plaintexts, std::size_t count) const;
+
+ private:
+  ResiduesPtr obfuscators(std::size_t count);
+
+  std::string backend_;
+  Limbs modulus_, square_, obfuscator_base_;
+  std::unique_ptr<Ring> ring_;
+  std::unique_ptr<GrowingTable> table_;
+};
+
+class PrivateContext {
+ public:
+  // generators: of Z_p* and Z_q*, or both empty. p, q: odd primes; the caller has checked that.
+  PrivateContext(std::shared_ptr<PublicContext> public_context, SecretLimbs p, SecretLimbs q, SecretLimbs generator_p,
+                 SecretLimbs generator_q);
+
+  SecretLimbs decrypt(const Residues& ciphertexts) const;
+  ResiduesPtr encrypt(const Limb* plaintexts, std::size_t count, Noise noise);
+  ResiduesPtr rerandomise(const Residues& x, Noise noise);
+
+ private:
+  // One of the two primes and what is needed of it.
+  struct Half {
+    SecretLimbs prime, prime_less_one;
+    std::unique_ptr<Ring> ring;
+    std::shared_ptr<const LinearForm> from_ciphertext;  // c mod n^2 -> c mod p^2
+    std::unique_ptr<GrowingTable> djn, exact;
+  };
+
+  Half make_half(SecretLimbs prime, SecretLimbs generator) const;
+  ResiduesPtr obfuscators(std::size_t count, Noise noise);
+  SecretLimbs half_noise(Half& half, const SecretLimbs& shared_exponents, std::size_t count, Noise noise) const;
+
+  std::shared_ptr<PublicContext> public_;
+  Half p_, q_;
+  std::shared_ptr<const LinearForm> join_plaintext_;   // L_p, L_q -> m, as (1 + m n)'s digit
+  std::shared_ptr<const LinearForm> join_ciphertext_;  // u_p, u_q -> u mod n^2
+};
+
+}  // namespace cipherlane

@@ -1,0 +1,20 @@
+// Batches are cut into pieces that all threads share.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+namespace cipherlane {
+
+// Threads that a batch uses: set_thread_count, else CIPHERLANE_THREADS, else all processors this process may run on.
+std::size_t thread_count();
+void set_thread_count(std::size_t count);
+
+// Called on the thread that started a batch, about every 50 ms while it runs; an exception from it stops the batch.
+void set_interrupt_check(void (*check)());
+
+// Calls body(begin, end) for pieces of at most `grain` that cover [0, count), on all threads. Threads live only as long
+// as the call, so a fork between calls finds none. The first exception is rethrown after all threads have stopped.
+void parallel_for(std::size_t count, std::size_t grain, const std::function<void(std::size_t, std::size_t)>& body);
+
+}  // namespace cipherlane

@@ -1,0 +1,48 @@
+#include <algorithm>
+
+#include "cipherlane/ring.hpp"
+#include "portable_ring.hpp"
+
+namespace cipherlane {
+namespace {
+
+struct Backend {
+  const char* name;
+  bool (*usable)();
+  std::unique_ptr<Ring> (*make_ring)(const Limb*, std::size_t);
+};
+
+// Best first.
+constexpr Backend kBackends[] = {
+    {"portable", [] { return true; }, portable::make_ring},
+};
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+}  // namespace
+
+std::vector<std::string> known_backends() {
+  std::vector<std::string> names;
+  for (const Backend& backend : kBackends) names.emplace_back(backend.name);
+  return names;
+}
+
+std::vector<std::string> usable_backends() {
+  std::vector<std::string> names;
+  for (const Backend& backend : kBackends)
+    if (backend.usable()) names.emplace_back(backend.name);
+  return names;
+}
+
+std::unique_ptr<Ring> make_ring(const std::string& name, const Limb* modulus, std::size_t limbs) {
+  for (const Backend& backend : kBackends)
+    if (name == backend.name && backend.usable()) return backend.make_ring(modulus, limbs);
+  throw BackendUnavailable("backend: '" + name +
+                           "' cannot be used on this machine; usable here: " + joined(usable_backends()));
+}
+
+}  // namespace cipherlane

@@ -1,0 +1,392 @@
+#include "cipherlane/paillier.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
+
+#include "cipherlane/parallel.hpp"
+#include "cipherlane/random.hpp"
+
+namespace cipherlane {
+namespace {
+
+constexpr std::size_t kMostPublicWindow = 10;
+constexpr std::size_t kMostSecretWindow = 6;
+constexpr std::size_t kGrainRandom = 256;
+
+// Reading all 2^w entries of a window costs about as much as 2^w / 100 products.
+double products_per_power(std::size_t exponent_bits, std::size_t window, Exponent kind) {
+  const auto windows = static_cast<double>((exponent_bits + window - 1) / window);
+  const double look_up = kind == Exponent::kSecret ? static_cast<double>(std::size_t{1} << window) / 100 : 0;
+  return windows * (1 + look_up);
+}
+
+double products_for_table(std::size_t exponent_bits, std::size_t window) {
+  const auto windows = static_cast<double>((exponent_bits + window - 1) / window);
+  return windows * static_cast<double>((std::size_t{1} << window) - 2) + static_cast<double>(exponent_bits);
+}
+
+std::size_t best_window(std::size_t exponent_bits, std::size_t powers, Exponent kind) {
+  const std::size_t most = kind == Exponent::kSecret ? kMostSecretWindow : kMostPublicWindow;
+  std::size_t best = 2;
+  double best_cost = std::numeric_limits<double>::infinity();
+  for (std::size_t window = 2; window <= most; ++window) {
+    const double cost = products_for_table(exponent_bits, window) +
+                        static_cast<double>(powers) * products_per_power(exponent_bits, window, kind);
+    if (cost < best_cost) best_cost = cost, best = window;
+  }
+  return best;
+}
+
+template <class Vector>
+Vector resized(Vector value, std::size_t limbs) {
+  value.resize(limbs, 0);
+  return value;
+}
+
+void check_below(const char* name, const Limb* values, std::size_t count, std::size_t limbs, const Limb* bound,
+                 const char* bound_name) {
+  for (std::size_t i = 0; i < count; ++i)
+    if (mask_less(values + i * limbs, bound, limbs) == 0)
+      throw std::invalid_argument(std::string(name) + "[" + std::to_string(i) + "]: expected a number below " +
+                                  bound_name);
+}
+
+void check_not_zero(const char* name, const Limb* values, std::size_t count, std::size_t limbs) {
+  for (std::size_t i = 0; i < count; ++i)
+    if (mask_zero(values + i * limbs, limbs) != 0)
+      throw std::invalid_argument(std::string(name) + "[" + std::to_string(i) + "]: expected a number above 0, got 0");
+}
+
+}  // namespace
+
+GrowingTable::GrowingTable(const Ring& ring, SecretLimbs base, std::size_t exponent_bits, std::size_t fixed_window,
+                           Exponent kind)
+    : ring_(ring), base_(std::move(base)), exponent_bits_(exponent_bits), fixed_window_(fixed_window), kind_(kind) {}
+
+std::shared_ptr<const FixedBaseTable> GrowingTable::table_for(std::size_t count) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  powers_ += count;
+  const std::size_t window = fixed_window_ != 0 ? fixed_window_ : best_window(exponent_bits_, powers_, kind_);
+  // Growing by two bits or more keeps the sum of all tables built within a constant factor of the last one.
+  const bool last = window == (kind_ == Exponent::kSecret ? kMostSecretWindow : kMostPublicWindow);
+  if (!table_ || table_->window_bits() + (last ? 1 : 2) <= window)
+    table_ = ring_.fixed_base_table(base_.data(), exponent_bits_, window, kind_);
+  return table_;
+}
+
+ResiduesPtr GrowingTable::power(const Limb* exponents, std::size_t exponent_limbs, std::size_t count) {
+  return ring_.fixed_base_power(*table_for(count), exponents, exponent_limbs, count);
+}
+
+PublicContext::PublicContext(Limbs modulus, Limbs obfuscator_base, const std::string& backend, std::size_t window_bits)
+    : backend_(backend) {
+  const std::size_t limbs = limbs_for_bits(bit_length(modulus.data(), modulus.size()));
+  modulus_ = resized(std::move(modulus), limbs);
+  ring_ = make_ring(backend, modulus_.data(), modulus_.size());
+  square_.resize(2 * limbs);
+  cipherlane::multiply(square_.data(), modulus_.data(), limbs, modulus_.data(), limbs);
+  square_.resize(ring_->limbs());
+  if (obfuscator_base.empty()) return;
+  if (bit_length(obfuscator_base.data(), obfuscator_base.size()) > ring_->limbs() * kLimbBits)
+    throw std::invalid_argument("obfuscator_base: expected a number below n^2");
+  obfuscator_base_ = resized(std::move(obfuscator_base), ring_->limbs());
+  check_below("obfuscator_base", obfuscator_base_.data(), 1, obfuscator_base_.size(), square_.data(), "n^2");
+  check_not_zero("obfuscator_base", obfuscator_base_.data(), 1, obfuscator_base_.size());
+  table_ = std::make_unique<GrowingTable>(*ring_, SecretLimbs(obfuscator_base_.begin(), obfuscator_base_.end()),
+                                          noise_exponent_bits(), window_bits, Exponent::kPublic);
+}
+
+void PublicContext::check_plaintexts(const char* name, const Limb* plaintexts, std::size_t count) const {
+  check_below(name, plaintexts, count, plaintext_limbs(), modulus_.data(), "n");
+}
+
+ResiduesPtr PublicContext::upload(const Limb* ciphertexts, std::size_t count) const {
+  check_below("ciphertexts", ciphertexts, count, ciphertext_limbs(), square_.data(), "n^2");
+  check_not_zero("ciphertexts", ciphertexts, count, ciphertext_limbs());
+  return ring_->upload(ciphertexts, count);
+}
+
+ResiduesPtr PublicContext::obfuscators(std::size_t count) {
+  if (table_) {
+    const std::size_t bits = noise_exponent_bits();
+    const std::size_t limbs = limbs_for_bits(bits);
+    SecretLimbs exponents(count * limbs);
+    parallel_for(count, kGrainRandom, [&](std::size_t begin, std::size_t end) {
+      random_bits(exponents.data() + begin * limbs, end - begin, bits, limbs);
+    });
+    return table_->power(exponents.data(), limbs, count);
+  }
+  const std::size_t limbs = ciphertext_limbs();
+  SecretLimbs bases(count * limbs, 0);
+  parallel_for(count, kGrainRandom, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i)
+      random_below(bases.data() + i * limbs, modulus_.data(), plaintext_limbs());
+  });
+  return ring_->power_shared(*ring_->upload(bases.data(), count), modulus_.data(), ring_->modulus_bits(),
+                             Exponent::kPublic);
+}
+
+ResiduesPtr PublicContext::encrypt(const Limb* plaintexts, std::size_t count) {
+  check_plaintexts("plaintexts", plaintexts, count);
+  return ring_->multiply_one_plus(*obfuscators(count), plaintexts, count);
+}
+
+ResiduesPtr PublicContext::encrypt_with_obfuscators(const Limb* plaintexts, const Limb* obfuscators,
+                                                    std::size_t count) const {
+  check_plaintexts("plaintexts", plaintexts, count);
+  check_plaintexts("obfuscators", obfuscators, count);
+  check_not_zero("obfuscators", obfuscators, count, plaintext_limbs());
+  const std::size_t narrow = plaintext_limbs();
+  const std::size_t limbs = ciphertext_limbs();
+  SecretLimbs bases(count * limbs, 0);
+  for (std::size_t i = 0; i < count; ++i) std::copy_n(obfuscators + i * narrow, narrow, bases.data() + i * limbs);
+  const ResiduesPtr noise = ring_->power_shared(*ring_->upload(bases.data(), count), modulus_.data(),
+                                                ring_->modulus_bits(), Exponent::kPublic);
+  return ring_->multiply_one_plus(*noise, plaintexts, count);
+}
+
+ResiduesPtr PublicContext::encrypt_with_exponents(const Limb* plaintexts, const Limb* exponents, std::size_t count) {
+  if (!table_) throw std::invalid_argument("exponents: expected a DJN key (one with h_s), got a classic key");
+  check_plaintexts("plaintexts", plaintexts, count);
+  const std::size_t limbs = limbs_for_bits(noise_exponent_bits());
+  for (std::size_t i = 0; i < count; ++i)
+    if (bit_length(exponents + i * limbs, limbs) > noise_exponent_bits())
+      throw std::invalid_argument("exponents[" + std::to_string(i) + "]: expected a number below 2^" +
+                                  std::to_string(noise_exponent_bits()));
+  return ring_->multiply_one_plus(*table_->power(exponents, limbs, count), plaintexts, count);
+}
+
+ResiduesPtr PublicContext::encrypt_without_obfuscator(const Limb* plaintexts, std::size_t count) const {
+  check_plaintexts("plaintexts", plaintexts, count);
+  Limbs one(ciphertext_limbs(), 0);
+  one[0] = 1;
+  return ring_->multiply_one_plus(*ring_->upload(one.data(), 1), plaintexts, count);
+}
+
+ResiduesPtr PublicContext::rerandomise(const Residues& x) {
+  if (x.count() == 0) return ring_->take(x, nullptr, 0);
+  return ring_->multiply(x, *obfuscators(x.count()));
+}
+
+ResiduesPtr PublicContext::subtract(const Residues& a, const ResiduesPtr& b) const {
+  return ring_->multiply(a, *negate(b));
+}
+
+ResiduesPtr PublicContext::add_plaintexts(const Residues& a, const Limb* plaintexts, std::size_t count) const {
+  check_plaintexts("plaintexts", plaintexts, count);
+  return ring_->multiply_one_plus(a, plaintexts, count);
+}
+
+ResiduesPtr PublicContext::multiply(const ResiduesPtr& a, Numbers factors, const bool* negative,
+                                    std::size_t count) const {
+  if (std::none_of(negative, negative + count, [](bool sign) { return sign; }))
+    return ring_->power_each_vartime(*a, factors, count);
+  // [a | those inverses that are needed], then each factor picks its base.
+  std::vector<std::int64_t> wanted;
+  std::vector<std::int64_t> source(count);
+  const auto bases = static_cast<std::int64_t>(a->count());
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int64_t from = bases == 1 ? 0 : static_cast<std::int64_t>(i);
+    source[i] = from;
+    if (!negative[i]) continue;
+    if (bases != 1 || wanted.empty()) wanted.push_back(from);
+    source[i] = bases + (bases == 1 ? 0 : static_cast<std::int64_t>(wanted.size()) - 1);
+  }
+  const ResiduesPtr inverse = negate(ring_->take(*a, wanted.data(), wanted.size()));
+  const ResiduesPtr both = ring_->concatenate({a, inverse});
+  return ring_->power_each_vartime(*ring_->take(*both, source.data(), count), factors, count);
+}
+
+ResiduesPtr PublicContext::segment_sum(const Residues& a, const std::int64_t* indices, const std::int64_t* offsets,
+                                       std::size_t segments) const {
+  return ring_->segment_product(a, indices, offsets, segments);
+}
+
+ResiduesPtr PublicContext::linear_combinations(const ResiduesPtr& a, std::size_t columns, Numbers weights,
+                                               const bool* negative, std::size_t rows) const {
+  const std::size_t inner = columns == 0 ? 0 : a->count() / columns;
+  const bool any = std::any_of(negative, negative + rows * inner, [](bool sign) { return sign; });
+  const ResiduesPtr inverse = any ? negate(a) : nullptr;
+  return ring_->multi_power_vartime(*a, inverse.get(), columns, weights, negative, rows, inner);
+}
+
+std::int64_t PublicContext::first_not_invertible(const Limb* ciphertexts, std::size_t count) const {
+  if (count == 0) return -1;
+  const ResiduesPtr x = ring_->upload(ciphertexts, count);
+  const std::size_t limbs = plaintext_limbs();
+  Limbs d0(limbs), d1(limbs), inverse(limbs);
+  const auto coprime = [&](const Residues& one) {
+    ring_->download_digits(one, d0.data(), d1.data());
+    return invert_vartime(inverse.data(), d0.data(), modulus_.data(), limbs);
+  };
+  // One product and one gcd for all; halving finds the first offender.
+  std::vector<std::int64_t> indices(count);
+  for (std::size_t i = 0; i < count; ++i) indices[i] = static_cast<std::int64_t>(i);
+  const auto range_coprime = [&](std::size_t begin, std::size_t end) {
+    const std::int64_t offsets[] = {static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end)};
+    return coprime(*ring_->segment_product(*x, indices.data(), offsets, 1));
+  };
+  std::size_t begin = 0, end = count;
+  if (range_coprime(begin, end)) return -1;
+  while (end - begin > 1) {
+    const std::size_t middle = begin + (end - begin) / 2;
+    if (range_coprime(begin, middle))
+      begin = middle;
+    else
+      end = middle;
+  }
+  return static_cast<std::int64_t>(begin);
+}
+
+PrivateContext::Half PrivateContext::make_half(SecretLimbs prime, SecretLimbs generator) const {
+  Half half;
+  const std::size_t limbs = limbs_for_bits(bit_length(prime.data(), prime.size()));
+  half.prime = resized(std::move(prime), limbs);
+  half.prime_less_one = half.prime;
+  half.prime_less_one[0] &= ~Limb{1};
+  half.ring = make_ring(public_->backend(), half.prime.data(), limbs);
+  SecretLimbs one(half.ring->limbs(), 0);
+  one[0] = 1;
+  half.from_ciphertext = half.ring->linear_form({{one, 2 * public_->ring().modulus_bits()}});
+  const auto table = [&](const ResiduesPtr& base, std::size_t exponent_bits) {
+    SecretLimbs canonical(half.ring->limbs());
+    half.ring->download(*base, canonical.data());
+    return std::make_unique<GrowingTable>(*half.ring, std::move(canonical), exponent_bits, 0, Exponent::kSecret);
+  };
+  const std::size_t width = public_->ciphertext_limbs();
+  if (public_->has_obfuscator_base())
+    half.djn = table(half.ring->evaluate(*half.from_ciphertext, {{public_->obfuscator_base().data(), width}}, 1),
+                     public_->noise_exponent_bits());
+  if (!generator.empty()) {
+    generator = resized(std::move(generator), half.ring->limbs());
+    const ResiduesPtr lifted = half.ring->power_shared(*half.ring->upload(generator.data(), 1), half.prime.data(),
+                                                       half.ring->modulus_bits(), Exponent::kSecret);
+    half.exact = table(lifted, half.ring->modulus_bits());
+  }
+  return half;
+}
+
+PrivateContext::PrivateContext(std::shared_ptr<PublicContext> public_context, SecretLimbs p, SecretLimbs q,
+                               SecretLimbs generator_p, SecretLimbs generator_q)
+    : public_(std::move(public_context)),
+      p_(make_half(std::move(p), std::move(generator_p))),
+      q_(make_half(std::move(q), std::move(generator_q))) {
+  const std::size_t square_limbs = public_->ciphertext_limbs();
+  SecretLimbs product(p_.prime.size() + q_.prime.size());
+  multiply(product.data(), p_.prime.data(), p_.prime.size(), q_.prime.data(), q_.prime.size());
+  if (!std::equal(public_->modulus().begin(), public_->modulus().end(), product.begin()))
+    throw std::invalid_argument("p, q: expected primes whose product is the modulus n");
+
+  // With u = (q^2)^-1 mod p^2:  E_p = q^2 u is 1 mod p^2 and 0 mod q^2.  With v = -q^-2 mod p:  H_p = q v is (-q)^-1
+  // mod p and 0 mod q, and L(c^(p-1) mod p^2) (-q)^-1 = m mod p, for (1 + n)^(p-1) = 1 + (p - 1) q p mod p^2.
+  const auto constants = [&](const Half& half, const Half& other) {
+    const std::size_t prime_limbs = half.prime.size();
+    SecretLimbs other_square(2 * other.prime.size());
+    multiply(other_square.data(), other.prime.data(), other.prime.size(), other.prime.data(), other.prime.size());
+    const SecretLimbs wide = resized(other_square, square_limbs);
+    // p (p - 1) - 1, the exponent that inverts in Z_{p^2}*
+    SecretLimbs exponent(2 * prime_limbs), one(2 * prime_limbs, 0);
+    one[0] = 1;
+    multiply(exponent.data(), half.prime.data(), prime_limbs, half.prime_less_one.data(), prime_limbs);
+    cipherlane::subtract(exponent.data(), exponent.data(), one.data(), exponent.size());
+    const ResiduesPtr inverse =
+        half.ring->power_shared(*half.ring->evaluate(*half.from_ciphertext, {{wide.data(), square_limbs}}, 1),
+                                exponent.data(), 2 * half.ring->modulus_bits(), Exponent::kSecret);
+    SecretLimbs u(half.ring->limbs()), v(prime_limbs), ignored(prime_limbs);
+    half.ring->download(*inverse, u.data());
+    half.ring->download_digits(*inverse, v.data(), ignored.data());
+    cipherlane::subtract(v.data(), half.prime.data(), v.data(), prime_limbs);
+    SecretLimbs ciphertext_part(other_square.size() + u.size()), plaintext_part(other.prime.size() + prime_limbs);
+    multiply(ciphertext_part.data(), other_square.data(), other_square.size(), u.data(), u.size());
+    multiply(plaintext_part.data(), other.prime.data(), other.prime.size(), v.data(), prime_limbs);
+    return std::pair<Term, Term>{{resized(std::move(ciphertext_part), square_limbs), 2 * half.ring->modulus_bits()},
+                                 {resized(std::move(plaintext_part), square_limbs), half.ring->modulus_bits()}};
+  };
+  const auto [ciphertext_p, plaintext_p] = constants(p_, q_);
+  const auto [ciphertext_q, plaintext_q] = constants(q_, p_);
+  join_ciphertext_ = public_->ring().linear_form({ciphertext_p, ciphertext_q});
+  join_plaintext_ = public_->ring().linear_form({plaintext_p, plaintext_q});
+}
+
+SecretLimbs PrivateContext::decrypt(const Residues& ciphertexts) const {
+  const std::size_t count = ciphertexts.count();
+  const std::size_t width = public_->ciphertext_limbs();
+  SecretLimbs canonical(count * width);
+  public_->download(ciphertexts, canonical.data());
+  const auto logarithms = [&](const Half& half) {
+    // u = c^(p-1) mod p^2 = 1 + L(u) p: in base p, L(u) is the second digit.
+    const ResiduesPtr c = half.ring->evaluate(*half.from_ciphertext, {{canonical.data(), width}}, count);
+    const ResiduesPtr u =
+        half.ring->power_shared(*c, half.prime_less_one.data(), half.ring->modulus_bits(), Exponent::kSecret);
+    SecretLimbs logarithm(count * half.ring->digit_limbs());
+    half.ring->download_digits(*u, nullptr, logarithm.data());
+    return logarithm;
+  };
+  const SecretLimbs l_p = logarithms(p_);
+  const SecretLimbs l_q = logarithms(q_);
+  const ResiduesPtr joined = public_->ring().evaluate(
+      *join_plaintext_, {{l_p.data(), p_.ring->digit_limbs()}, {l_q.data(), q_.ring->digit_limbs()}}, count);
+  SecretLimbs plaintexts(count * public_->plaintext_limbs()), ignored(plaintexts.size());
+  public_->ring().download_digits(*joined, plaintexts.data(), ignored.data());
+  return plaintexts;
+}
+
+SecretLimbs PrivateContext::half_noise(Half& half, const SecretLimbs& shared_exponents, std::size_t count,
+                                       Noise noise) const {
+  const std::size_t limbs = half.ring->digit_limbs();
+  const auto draw = [&](Limb* out, std::size_t width) {  // uniform in [1, p), each at a stride of `width`
+    parallel_for(count, kGrainRandom, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t i = begin; i < end; ++i) random_below(out + i * width, half.prime.data(), limbs);
+    });
+  };
+  ResiduesPtr powers;
+  if (noise == Noise::kDjn) {
+    powers = half.djn->power(shared_exponents.data(), limbs_for_bits(public_->noise_exponent_bits()), count);
+  } else if (noise == Noise::kExact) {
+    SecretLimbs exponents(count * limbs);
+    draw(exponents.data(), limbs);
+    powers = half.exact->power(exponents.data(), limbs, count);
+  } else {
+    // r -> r^q permutes Z_p*, so r^n = (r^q)^p mod p^2 is distributed like s^p for uniform s in Z_p*.
+    SecretLimbs bases(count * half.ring->limbs(), 0);
+    draw(bases.data(), half.ring->limbs());
+    powers = half.ring->power_shared(*half.ring->upload(bases.data(), count), half.prime.data(),
+                                     half.ring->modulus_bits(), Exponent::kSecret);
+  }
+  SecretLimbs canonical(count * half.ring->limbs());
+  half.ring->download(*powers, canonical.data());
+  return canonical;
+}
+
+ResiduesPtr PrivateContext::obfuscators(std::size_t count, Noise noise) {
+  if (noise == Noise::kDjn && !p_.djn)
+    throw std::invalid_argument("noise: 'djn' needs a key with h_s; this key has none");
+  if (noise == Noise::kExact && (!p_.exact || !q_.exact))
+    throw std::invalid_argument("noise: 'exact' needs generators of Z_p* and Z_q*; this key has none");
+  SecretLimbs exponents;
+  if (noise == Noise::kDjn) {
+    const std::size_t bits = public_->noise_exponent_bits();
+    const std::size_t limbs = limbs_for_bits(bits);
+    exponents.resize(count * limbs);
+    parallel_for(count, kGrainRandom, [&](std::size_t begin, std::size_t end) {
+      random_bits(exponents.data() + begin * limbs, end - begin, bits, limbs);
+    });
+  }
+  const SecretLimbs u_p = half_noise(p_, exponents, count, noise);
+  const SecretLimbs u_q = half_noise(q_, exponents, count, noise);
+  return public_->ring().evaluate(*join_ciphertext_, {{u_p.data(), p_.ring->limbs()}, {u_q.data(), q_.ring->limbs()}},
+                                  count);
+}
+
+ResiduesPtr PrivateContext::encrypt(const Limb* plaintexts, std::size_t count, Noise noise) {
+  public_->check_plaintexts("plaintexts", plaintexts, count);
+  return public_->ring().multiply_one_plus(*obfuscators(count, noise), plaintexts, count);
+}
+
+ResiduesPtr PrivateContext::rerandomise(const Residues& x, Noise noise) {
+  if (x.count() == 0) return public_->ring().take(x, nullptr, 0);
+  return public_->ring().multiply(x, *obfuscators(x.count(), noise));
+}
+
+}  // namespace cipherlane

@@ -1,0 +1,219 @@
+// Arithmetic mod m and mod m^2 on one number, radix 2^60, 128-bit column sums.
+//
+// A digit is below 2^60, so a column may hold up to 255 products: 255 (2^60-1)^2 + 2^68 < 2^128. No carry is propagated
+// inside a product; that is what makes the inner loop one multiplication and one addition.
+//
+// Bounds. R = 2^(60 L) >= 2^8 m. A number is Lazy when it is below 4m and Reduced when below 2m (one lazy sum of two
+// Reduced numbers is Lazy). A residue mod m^2 is a pair (x0, x1) that stands for x0 + x1 m, in Montgomery form.
+//   REDC(T) = (T + q m)/R < T/R + m. With T <= 16 m^2: z0 < m (1 + 16/256) < 2m.
+//   z1 = REDC(x0 y1 + x1 y0 + C - q), T <= 32 m^2 + C, C < R (1 + 2^-59) + m: z1 < m (1 + 32/256) + 3 < 2m.
+#pragma once
+
+#include <array>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "cipherlane/limbs.hpp"
+
+namespace cipherlane::portable {
+
+constexpr std::size_t kRadixBits = 60;
+constexpr Limb kDigitMask = (Limb{1} << kRadixBits) - 1;
+constexpr std::size_t kSlackBits = 8;
+constexpr std::size_t kMostModulusBits = 4096;
+constexpr std::size_t kMostDigits = (kMostModulusBits + kSlackBits + kRadixBits - 1) / kRadixBits;
+constexpr std::size_t kMostProducts = 255;
+// Rows that share a pass over the columns; more of them save loads and stores, and 9 divides most lengths best.
+constexpr std::size_t kFewestRows = 5;
+constexpr std::size_t kMostRows = 9;
+
+constexpr std::size_t digits_for_bits(std::size_t bits) { return (bits + kSlackBits + kRadixBits - 1) / kRadixBits; }
+
+struct Column {
+  Limb low, high;
+};
+using Columns = std::array<Column, 2 * kMostDigits>;
+using Digits = std::array<Limb, kMostDigits>;
+
+// s <- s + a b; the caller has proved that it fits 128 bits.
+inline void multiply_add(Column& s, Limb a, Limb b) {
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(CIPHERLANE_NO_ASSEMBLY)
+  // Compilers spill 128-bit sums to memory; three instructions do not.
+  __asm__("mulq %[b]\n\taddq %%rax, %[low]\n\tadcq %%rdx, %[high]"
+          : [low] "+&r"(s.low), [high] "+&r"(s.high), "+&a"(a)
+          : [b] "rm"(b)
+          : "rdx", "cc");
+#else
+  const DoubleLimb sum = (static_cast<DoubleLimb>(s.high) << 64 | s.low) + static_cast<DoubleLimb>(a) * b;
+  s.low = static_cast<Limb>(sum);
+  s.high = static_cast<Limb>(sum >> 64);
+#endif
+}
+
+inline DoubleLimb wide(const Column& s) { return static_cast<DoubleLimb>(s.high) << 64 | s.low; }
+inline Column narrow(DoubleLimb s) { return {static_cast<Limb>(s), static_cast<Limb>(s >> 64)}; }
+
+#if defined(__GNUC__)
+#define CIPHERLANE_INLINE __attribute__((always_inline))
+#else
+#define CIPHERLANE_INLINE
+#endif
+
+// Calls body(0), body(1), ..., body(N - 1), each with its index as a compile-time constant.
+template <class Body, std::size_t... I>
+CIPHERLANE_INLINE inline void unroll(Body&& body, std::index_sequence<I...>) {
+  (body(std::integral_constant<std::size_t, I>{}), ...);
+}
+template <std::size_t N, class Body>
+CIPHERLANE_INLINE inline void unroll(Body&& body) {
+  unroll(body, std::make_index_sequence<N>{});
+}
+
+// columns[r + c] += a[c] b[r] for r < B, c < length; length >= B. The first and last B - 1 columns take fewer terms;
+// columns below First are left out.
+template <std::size_t B, std::size_t First = 0>
+inline void multiply_rows(Column* columns, const Limb* a, std::size_t length, const Limb* b) {
+  static_assert(First == 0 || First >= B - 1);
+  Limb row[B];
+  unroll<B>([&](auto r) CIPHERLANE_INLINE { row[r] = b[r]; });
+  if constexpr (First == 0)
+    unroll<B - 1>([&](auto c) CIPHERLANE_INLINE {
+      Column sum = columns[c];
+      unroll<c + 1>([&](auto r) CIPHERLANE_INLINE { multiply_add(sum, a[c - r], row[r]); });
+      columns[c] = sum;
+    });
+  for (std::size_t c = First == 0 ? B - 1 : First; c < length; ++c) {
+    Column sum = columns[c];
+    unroll<B>([&](auto r) CIPHERLANE_INLINE { multiply_add(sum, a[c - r], row[r]); });
+    columns[c] = sum;
+  }
+  unroll<B - 1>([&](auto c) CIPHERLANE_INLINE {
+    Column sum = columns[length + c];
+    unroll<B - 1 - c>([&](auto r) CIPHERLANE_INLINE { multiply_add(sum, a[length - 1 - r], row[r + c + 1]); });
+    columns[length + c] = sum;
+  });
+}
+
+// Calls body(B, row) for blocks that cover [0, rows), as few as possible and of nearly equal size B; B is a
+// compile-time constant. With rows >= 5, B is 5 to 9.
+template <class Body>
+inline void for_row_blocks(std::size_t rows, Body&& body) {
+  std::size_t row = 0;
+  for (std::size_t left = (rows + kMostRows - 1) / kMostRows; left > 0; --left) {
+    const std::size_t size = (rows - row + left - 1) / left;
+    unroll<kMostRows - kFewestRows + 1>([&](auto i) CIPHERLANE_INLINE {
+      using Size = std::integral_constant<std::size_t, kFewestRows + i>;
+      if (size == Size::value) body(Size{}, row);
+    });
+    row += size;
+  }
+}
+
+// columns[0 .. 2L-1) += a b
+inline void multiply_columns(Column* columns, const Limb* a, const Limb* b, std::size_t length) {
+  for_row_blocks(length,
+                 [&](auto block, std::size_t row) { multiply_rows<block()>(columns + row, a, length, b + row); });
+}
+
+// columns[0 .. 2L-1) += a^2: each product of two different digits once, doubled; a doubled digit is below 2^61, so a
+// column counts as many products as in multiply_columns.
+inline void square_columns(Column* columns, const Limb* a, std::size_t length) {
+  for_row_blocks(length, [&](auto block, std::size_t row) {
+    constexpr std::size_t B = block();
+    Limb twice[B];
+    unroll<B>([&](auto r) CIPHERLANE_INLINE { twice[r] = 2 * a[row + r]; });
+    unroll<2 * B - 1>([&](auto c) CIPHERLANE_INLINE {
+      constexpr std::size_t first = c < B ? 0 : c - (B - 1);
+      Column sum = columns[2 * row + c];
+      unroll<(c + 1) / 2 - first>(
+          [&](auto k) CIPHERLANE_INLINE { multiply_add(sum, a[row + c - first - k], twice[first + k]); });
+      if constexpr (c % 2 == 0) multiply_add(sum, a[row + c / 2], a[row + c / 2]);
+      columns[2 * row + c] = sum;
+    });
+    const std::size_t after = row + B;
+    const std::size_t rest = length - after;
+    if (rest >= B) {
+      multiply_rows<B>(columns + row + after, a + after, rest, twice);
+    } else {
+      for (std::size_t c = 0; c < rest; ++c)
+        for (std::size_t r = 0; r < B; ++r) multiply_add(columns[row + after + c + r], a[after + c], twice[r]);
+    }
+  });
+}
+
+// The constants of arithmetic mod an odd m.
+struct Modulus {
+  std::size_t bits;
+  std::size_t length;    // L, digits
+  Limb negated_inverse;  // -m^-1 mod 2^60
+  Digits m;
+  Digits offset;              // digits of C - sum_i 2^60 2^(60 i), see below
+  std::array<Digits, 2> one;  // R mod m^2 as a pair
+
+  Modulus(const Limb* value, std::size_t limbs);
+  ~Modulus() { wipe(this, sizeof *this); }
+};
+
+// q <- Montgomery digits of T = columns, columns[L .. 2L) + carry <- (T + q m)/R
+inline void reduce_columns(Column* columns, const Modulus& modulus, Limb* q) {
+  const Limb* m = modulus.m.data();
+  const std::size_t length = modulus.length;
+  for_row_blocks(length, [&](auto block, std::size_t row) {
+    constexpr std::size_t B = block();
+    Column* base = columns + row;
+    Limb* digits = q + row;
+    DoubleLimb carry = 0;
+    unroll<B>([&](auto c) CIPHERLANE_INLINE {
+      Column sum = narrow(wide(base[c]) + carry);
+      unroll<c>([&](auto r) CIPHERLANE_INLINE { multiply_add(sum, m[c - r], digits[r]); });
+      digits[c] = (sum.low * modulus.negated_inverse) & kDigitMask;
+      multiply_add(sum, m[0], digits[c]);
+      carry = wide(sum) >> kRadixBits;
+    });
+    multiply_rows<B, B>(base, m, length, digits);
+    // Column row + B < 2L always exists here but for the last block, where it is column L of the result.
+    base[B] = narrow(wide(base[B]) + carry);
+  });
+}
+
+// r <- columns as digits below 2^60; the value fits L digits.
+inline void carry_columns(Limb* r, const Column* columns, std::size_t length) {
+  DoubleLimb carry = 0;
+  for (std::size_t i = 0; i < length; ++i) {
+    carry += wide(columns[i]);
+    r[i] = static_cast<Limb>(carry) & kDigitMask;
+    carry >>= kRadixBits;
+  }
+  assert(carry == 0);
+}
+
+inline void clear(Column* columns, std::size_t count) { std::memset(columns, 0, count * sizeof(Column)); }
+
+// columns <- C - q, where C = sum_i (2^60 + offset_i) 2^(60 i) is a multiple of m above R: every digit stays positive.
+inline void start_with_offset(Column* columns, const Modulus& modulus, const Limb* q) {
+  const std::size_t length = modulus.length;
+  for (std::size_t i = 0; i < length; ++i) columns[i] = {(Limb{1} << kRadixBits) + modulus.offset[i] - q[i], 0};
+  clear(columns + length, length);
+}
+
+// r <- a b R^-1 mod m, r < 2m. Requires a b <= 16 m^2.
+void multiply_mod(Limb* r, const Limb* a, const Limb* b, const Modulus& modulus);
+// r <- r - m if r >= m, in constant time. Requires r < 2m.
+void reduce_once(Limb* r, const Modulus& modulus);
+
+// Pairs are 2L digits, x0 then x1. r may be x or y. r <- x y R^-1 mod m^2, Reduced. Requires x, y Lazy.
+void multiply_pair(Limb* r, const Limb* x, const Limb* y, const Modulus& modulus);
+// r <- x^2 R^-1 mod m^2, Reduced. Requires x Lazy.
+void square_pair(Limb* r, const Limb* x, const Modulus& modulus);
+// d0, d1 <- the canonical digits of x R^-1: x R^-1 = d0 + d1 m, both below m. Requires x Lazy.
+void canonical_digits(Limb* d0, Limb* d1, const Limb* x, const Modulus& modulus);
+
+// 64-bit limbs <-> 60-bit digits
+void digits_from_bits(Limb* digits, std::size_t length, const Limb* value, std::size_t limbs, std::size_t first,
+                      std::size_t bits);
+void limbs_from_digits(Limb* value, std::size_t limbs, const Limb* digits, std::size_t length);
+
+}  // namespace cipherlane::portable
