@@ -48,18 +48,16 @@ Modulus::Modulus(const Limb* value, std::size_t limbs) {
     throw std::invalid_argument("modulus: expected an odd number of 256 to 4096 bits, got one of " +
                                 std::to_string(bits) + " bits");
   length = digits_for_bits(bits);
-  digits_from_bits(m.data(), length, value, limbs, 0, bits);
+  digits_from_limbs(m.data(), length, value, limbs);
   // Newton: each step doubles the number of correct low bits, from 3.
   Limb inverse = m[0];
   for (int step = 0; step < 5; ++step) inverse *= 2 - m[0] * inverse;
   negated_inverse = (0 - inverse) & kDigitMask;
 
   // one = 2^(60 L) as a pair; 2^(bits - 1) < m is canonical to start with.
-  Limb pair[2 * kMostDigits] = {};
-  pair[(bits - 1) / kRadixBits] = Limb{1} << (bits - 1) % kRadixBits;
-  for (std::size_t power = bits - 1; power < kRadixBits * length; ++power) double_pair(pair, *this);
-  std::copy(pair, pair + length, one[0].data());
-  std::copy(pair + length, pair + 2 * length, one[1].data());
+  one.fill(0);
+  one[(bits - 1) / kRadixBits] = Limb{1} << (bits - 1) % kRadixBits;
+  for (std::size_t power = bits - 1; power < kRadixBits * length; ++power) double_pair(one.data(), *this);
 
   // offset = -S mod m for S = sum_{i=1..L} 2^(60 i), so that C = S + offset. S = sum by Horner: s <- (s + 1) 2^60.
   Limb sum[kMostDigits] = {};
@@ -79,7 +77,6 @@ Modulus::Modulus(const Limb* value, std::size_t limbs) {
     offset[i] = difference & kDigitMask;
   }
   wipe(sum, sizeof sum);
-  wipe(pair, sizeof pair);
 }
 
 void reduce_once(Limb* r, const Modulus& modulus) {
@@ -170,22 +167,50 @@ void canonical_digits(Limb* d0, Limb* d1, const Limb* x, const Modulus& modulus)
   reduce_once(d1, modulus);
 }
 
-void digits_from_bits(Limb* digits, std::size_t length, const Limb* value, std::size_t limbs, std::size_t first,
-                      std::size_t bits) {
-  for (std::size_t i = 0; i < length; ++i) {
-    const std::size_t low = i * kRadixBits;
-    digits[i] = low < bits ? bits_at(value, limbs, first + low, std::min(kRadixBits, bits - low)) : 0;
+void add_mod(Limb* r, const Limb* a, const Limb* b, const Modulus& modulus) {
+  // a + b < 4m; subtract 2m unless that borrows.
+  Digits sum, reduced;
+  Limb sum_carry = 0, twice_carry = 0, borrow = 0;
+  for (std::size_t i = 0; i < modulus.length; ++i) {
+    const Limb digit = a[i] + b[i] + sum_carry;
+    sum_carry = digit >> kRadixBits;
+    sum[i] = digit & kDigitMask;
+    const Limb twice = modulus.m[i] << 1 | twice_carry;
+    twice_carry = twice >> kRadixBits;
+    const Limb difference = sum[i] - (twice & kDigitMask) - borrow;
+    borrow = difference >> 63;
+    reduced[i] = difference & kDigitMask;
   }
+  const Limb keep = 0 - borrow;
+  for (std::size_t i = 0; i < modulus.length; ++i) r[i] = (sum[i] & keep) | (reduced[i] & ~keep);
 }
 
-void limbs_from_digits(Limb* value, std::size_t limbs, const Limb* digits, std::size_t length) {
-  for (std::size_t i = 0; i < limbs; ++i) {
-    const std::size_t index = i * kLimbBits / kRadixBits;
-    const std::size_t offset = i * kLimbBits % kRadixBits;  // a multiple of 4, so two digits always suffice
-    Limb limb = index < length ? digits[index] >> offset : 0;
-    if (index + 1 < length) limb |= digits[index + 1] << (kRadixBits - offset);
-    value[i] = limb;
-  }
+void join_digits(Limb* value, const Limb* d0, const Limb* d1, const Modulus& modulus) {
+  Columns columns;
+  const std::size_t length = modulus.length;
+  clear(columns.data(), 2 * length);
+  multiply_columns(columns.data(), d1, modulus.m.data(), length);
+  for (std::size_t i = 0; i < length; ++i) columns[i] = narrow(wide(columns[i]) + d0[i]);
+  carry_columns(value, columns.data(), 2 * length);
+}
+
+void combine_pairs(Limb* r, const Limb* const* numbers, const Limb* const* constants, std::size_t parts,
+                   const Modulus& modulus) {
+  Columns columns;
+  Digits q;
+  const std::size_t length = modulus.length;
+  clear(columns.data(), 2 * length);
+  for (std::size_t k = 0; k < parts; ++k) multiply_columns(columns.data(), numbers[k], constants[k], length);
+  reduce_columns(columns.data(), modulus, q.data());
+  carry_columns(r, columns.data() + length, length);
+  start_with_offset(columns.data(), modulus, q.data());
+  for (std::size_t k = 0; k < parts; ++k) multiply_columns(columns.data(), numbers[k], constants[k] + length, length);
+  reduce_columns(columns.data(), modulus, q.data());
+  carry_columns(r + length, columns.data() + length, length);
+}
+
+void digits_from_limbs(Limb* digits, std::size_t length, const Limb* value, std::size_t limbs) {
+  for (std::size_t i = 0; i < length; ++i) digits[i] = bits_at(value, limbs, i * kRadixBits, kRadixBits);
 }
 
 }  // namespace cipherlane::portable

@@ -150,8 +150,8 @@ struct Modulus {
   std::size_t length;    // L, digits
   Limb negated_inverse;  // -m^-1 mod 2^60
   Digits m;
-  Digits offset;              // digits of C - sum_i 2^60 2^(60 i), see below
-  std::array<Digits, 2> one;  // R mod m^2 as a pair
+  Digits offset;                          // digits of C - sum_i 2^60 2^(60 i), see below
+  std::array<Limb, 2 * kMostDigits> one;  // R mod m^2 as a pair, its halves next to each other
 
   Modulus(const Limb* value, std::size_t limbs);
   ~Modulus() { wipe(this, sizeof *this); }
@@ -211,9 +211,17 @@ void square_pair(Limb* r, const Limb* x, const Modulus& modulus);
 // d0, d1 <- the canonical digits of x R^-1: x R^-1 = d0 + d1 m, both below m. Requires x Lazy.
 void canonical_digits(Limb* d0, Limb* d1, const Limb* x, const Modulus& modulus);
 
-// 64-bit limbs <-> 60-bit digits
-void digits_from_bits(Limb* digits, std::size_t length, const Limb* value, std::size_t limbs, std::size_t first,
-                      std::size_t bits);
-void limbs_from_digits(Limb* value, std::size_t limbs, const Limb* digits, std::size_t length);
+// r <- a + b mod m, r < 2m. Requires a, b < 2m.
+void add_mod(Limb* r, const Limb* a, const Limb* b, const Modulus& modulus);
+// value[0 .. 2L) <- d0 + d1 m, a plain number. Requires canonical d0, d1.
+void join_digits(Limb* value, const Limb* d0, const Limb* d1, const Modulus& modulus);
+// r <- sum_k numbers_k constants_k R^-1 mod m^2, Reduced, for plain numbers below 4m and Reduced pairs: two reductions
+// for all parts together. With P parts, (P + 1) L <= kMostProducts keeps the columns and P <= 16 the bounds of REDC,
+// for T <= 128 m^2 gives z0 < m (1 + 128/256) and z1 < m (1 + 128/256) + 3.
+void combine_pairs(Limb* r, const Limb* const* numbers, const Limb* const* constants, std::size_t parts,
+                   const Modulus& modulus);
+
+// digits[0 .. length) <- the bits [0, 64 limbs) of value
+void digits_from_limbs(Limb* digits, std::size_t length, const Limb* value, std::size_t limbs);
 
 }  // namespace cipherlane::portable

@@ -25,12 +25,11 @@ Limbs limbs_from_hex(const std::string& text) {
 }
 
 std::string hex_from_digits(const Limb* digits, std::size_t length) {
-  Limbs limbs(limbs_for_bits(length * kRadixBits));
-  limbs_from_digits(limbs.data(), limbs.size(), digits, length);
+  // 60 bits are 15 hexadecimal figures.
   std::string text;
-  char part[17];
-  for (std::size_t i = limbs.size(); i-- > 0;) {
-    std::snprintf(part, sizeof part, "%016llx", static_cast<unsigned long long>(limbs[i]));
+  char part[16];
+  for (std::size_t i = length; i-- > 0;) {
+    std::snprintf(part, sizeof part, "%015llx", static_cast<unsigned long long>(digits[i]));
     text += part;
   }
   return text;
@@ -54,8 +53,7 @@ int main() {
     Limb x[2 * kMostDigits], y[2 * kMostDigits], r[2 * kMostDigits];
     for (int i = 0; i < 4; ++i) {
       const Limbs limbs = limbs_from_hex(operand[i]);
-      digits_from_bits((i < 2 ? x : y) + (i % 2 ? length : 0), length, limbs.data(), limbs.size(), 0,
-                       limbs.size() * kLimbBits);
+      digits_from_limbs((i < 2 ? x : y) + (i % 2 ? length : 0), length, limbs.data(), limbs.size());
     }
     if (operation == "multiply") {
       multiply_pair(r, x, y, *modulus);
