@@ -2,6 +2,9 @@
 
 #include "cipherlane/ring.hpp"
 #include "portable_ring.hpp"
+#ifdef CIPHERLANE_WITH_IFMA
+#include "ifma_ring.hpp"
+#endif
 
 namespace cipherlane {
 namespace {
@@ -14,6 +17,9 @@ struct Backend {
 
 // Best first.
 constexpr Backend kBackends[] = {
+#ifdef CIPHERLANE_WITH_IFMA
+    {"ifma", ifma::usable, ifma::make_ring},
+#endif
     {"portable", [] { return true; }, portable::make_ring},
 };
 

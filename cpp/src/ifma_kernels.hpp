@@ -1,0 +1,54 @@
+// Arithmetic mod m and mod m^2 on eight numbers in lockstep, radix 2^52, AVX-512 IFMA.
+//
+// The one file behind this header is compiled with its own flags; nothing it defines inline may be shared with others,
+// so this header is plain C++ and includes no templates.
+//
+// A half group is L vectors of 8 lanes, a group 2L. Bounds are those of portable_arithmetic.hpp, R = 2^(52 L) >= 2^8 m:
+// Reduced below 2m, Lazy below 4m. A column sums the low and the high 52 bits of products, each below 2^52, in 64 bits:
+// up to 4095 of them. With P parts and one reduction that is 2 (P + 1) L, at most 2 * 17 * 79 = 2686.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace cipherlane::ifma {
+
+constexpr std::size_t kLanes = 8;
+constexpr std::size_t kRadixBits = 52;
+constexpr std::size_t kSlackBits = 8;
+constexpr std::size_t kMostModulusBits = 4096;
+constexpr std::size_t kMostDigits = (kMostModulusBits + kSlackBits + kRadixBits - 1) / kRadixBits;
+constexpr std::size_t kMostParts = 16;
+
+// The constants of arithmetic mod m, each digit repeated in all lanes; all arrays 64-byte aligned.
+struct Constants {
+  std::size_t length;             // L
+  const std::uint64_t* m;         // L vectors
+  const std::uint64_t* offset;    // L vectors: digits o_i with sum_i (2^52 + o_i) 2^(52 i) a multiple of m
+  std::uint64_t negated_inverse;  // -m^-1 mod 2^52
+};
+
+// r <- x y R^-1 mod m^2, Reduced. Requires x, y Lazy. r may be x or y.
+void multiply_pair(std::uint64_t* r, const std::uint64_t* x, const std::uint64_t* y, const Constants& constants);
+void square_pair(std::uint64_t* r, const std::uint64_t* x, const Constants& constants);
+// r <- a b R^-1 mod m, below 2m. Requires a b <= 16 m^2.
+void multiply_mod(std::uint64_t* r, const std::uint64_t* a, const std::uint64_t* b, const Constants& constants);
+// r <- a + b mod m, below 2m. Requires a, b < 2m.
+void add_mod(std::uint64_t* r, const std::uint64_t* a, const std::uint64_t* b, const Constants& constants);
+// x R^-1 = d0 + d1 m, both below m. Requires x Lazy.
+void canonical_digits(std::uint64_t* d0, std::uint64_t* d1, const std::uint64_t* x, const Constants& constants);
+// value[0 .. 2L) <- d0 + d1 m, a plain number.
+void join_digits(std::uint64_t* value, const std::uint64_t* d0, const std::uint64_t* d1, const Constants& constants);
+// r <- sum_k numbers_k constants_k R^-1, Reduced, for plain numbers below 4m and Reduced groups.
+void combine_pairs(std::uint64_t* r, const std::uint64_t* const* numbers, const std::uint64_t* const* factors,
+                   std::size_t parts, const Constants& constants);
+// lane l of r[0 .. width) <- table[indices[l] width .. + width)
+void gather(std::uint64_t* r, const std::uint64_t* table, const std::uint64_t* indices, std::size_t width);
+// The same, reading all rows of the table.
+void select(std::uint64_t* r, const std::uint64_t* table, std::size_t rows, const std::uint64_t* indices,
+            std::size_t width);
+// r[0 .. vectors) <- groups[index], reading all groups.
+void select_group(std::uint64_t* r, const std::uint64_t* groups, std::size_t count, std::uint64_t index,
+                  std::size_t vectors);
+
+}  // namespace cipherlane::ifma

@@ -1,0 +1,103 @@
+#include "ifma_ring.hpp"
+
+#include <cpuid.h>
+
+#include "ifma_kernels.hpp"
+#include "lane_ring.hpp"
+#include "portable_ring.hpp"
+
+namespace cipherlane::ifma {
+namespace {
+
+class Arithmetic {
+ public:
+  static constexpr std::size_t kLanes = ifma::kLanes;
+  static constexpr std::size_t kRadixBits = ifma::kRadixBits;
+
+  Arithmetic(const Limb* modulus, std::size_t limbs)
+      : bits_(bit_length(modulus, limbs)), length_((bits_ + kSlackBits + kRadixBits - 1) / kRadixBits) {
+    // The portable backend splits R = 2^(52 L) and S = sum_{i=1..L} 2^(52 i) in digits base m; both are below m^2, for
+    // 52 L < bits + 60. The digits o of -S mod m make S + o a multiple of m.
+    const auto portable = portable::make_ring(modulus, limbs);
+    const std::size_t digit_limbs = portable->digit_limbs();
+    SecretLimbs number(portable->limbs(), 0), d0(digit_limbs), d1(digit_limbs);
+    const auto split = [&] { portable->download_digits(*portable->upload(number.data(), 1), d0.data(), d1.data()); };
+    const auto set_bit = [&](std::size_t bit) { number[bit / kLimbBits] |= Limb{1} << bit % kLimbBits; };
+    set_bit(kRadixBits * length_);
+    split();
+    one_ = repeated(d0, d1);
+    for (std::size_t i = 1; i < length_; ++i) set_bit(kRadixBits * i);
+    split();
+    SecretLimbs m(modulus, modulus + digit_limbs);
+    subtract(d0.data(), m.data(), d0.data(), digit_limbs);
+    offset_ = repeated(d0);
+    m_ = repeated(m);
+    Limb inverse = modulus[0];  // Newton: each step doubles the number of correct low bits, from 3
+    for (int step = 0; step < 5; ++step) inverse *= 2 - modulus[0] * inverse;
+    constants_ = {length_, m_.data(), offset_.data(), (0 - inverse) & ((Limb{1} << kRadixBits) - 1)};
+  }
+
+  std::size_t bits() const { return bits_; }
+  std::size_t length() const { return length_; }
+  const Limb* one() const { return one_.data(); }
+  std::size_t most_parts() const { return kMostParts; }
+
+  void multiply_pair(Limb* r, const Limb* x, const Limb* y) const { ifma::multiply_pair(r, x, y, constants_); }
+  void square_pair(Limb* r, const Limb* x) const { ifma::square_pair(r, x, constants_); }
+  void multiply_mod(Limb* r, const Limb* a, const Limb* b) const { ifma::multiply_mod(r, a, b, constants_); }
+  void add_mod(Limb* r, const Limb* a, const Limb* b) const { ifma::add_mod(r, a, b, constants_); }
+  void canonical_digits(Limb* d0, Limb* d1, const Limb* x) const { ifma::canonical_digits(d0, d1, x, constants_); }
+  void join(Limb* value, const Limb* d0, const Limb* d1) const { join_digits(value, d0, d1, constants_); }
+  void combine(Limb* r, const Limb* const* numbers, const Limb* const* factors, std::size_t parts) const {
+    combine_pairs(r, numbers, factors, parts, constants_);
+  }
+  void gather(Limb* r, const Limb* table, const Limb* indices, std::size_t width) const {
+    ifma::gather(r, table, indices, width);
+  }
+  void select(Limb* r, const Limb* table, std::size_t rows, const Limb* indices, std::size_t width) const {
+    ifma::select(r, table, rows, indices, width);
+  }
+  void select_group(Limb* r, const Limb* groups, std::size_t count, Limb index, std::size_t words) const {
+    ifma::select_group(r, groups, count, index, words / kLanes);
+  }
+
+ private:
+  // Numbers as digits in radix 2^52, one after the other, each digit in all lanes.
+  template <class... More>
+  Words repeated(const More&... numbers) const {
+    Words words;
+    words.reserve(sizeof...(numbers) * length_ * kLanes);
+    const auto append = [&](const SecretLimbs& number) {
+      for (std::size_t i = 0; i < length_; ++i)
+        words.insert(words.end(), kLanes, bits_at(number.data(), number.size(), i * kRadixBits, kRadixBits));
+    };
+    (append(numbers), ...);
+    return words;
+  }
+
+  std::size_t bits_, length_;
+  Words one_, m_, offset_;
+  Constants constants_;
+};
+
+}  // namespace
+
+bool usable() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  constexpr unsigned kOsxsave = 1u << 27;
+  if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || (ecx & kOsxsave) == 0) return false;
+  // XCR0: the operating system saves the SSE, AVX, mask and ZMM registers.
+  constexpr unsigned kZmmState = 0xe6;
+  unsigned xcr0_low = 0, xcr0_high = 0;
+  __asm__("xgetbv" : "=a"(xcr0_low), "=d"(xcr0_high) : "c"(0));
+  if ((xcr0_low & kZmmState) != kZmmState) return false;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+  constexpr unsigned kNeeded = 1u << 16 | 1u << 21;  // AVX512F, AVX512_IFMA
+  return (ebx & kNeeded) == kNeeded;
+}
+
+std::unique_ptr<Ring> make_ring(const Limb* modulus, std::size_t limbs) {
+  return std::make_unique<LaneRing<Arithmetic>>(modulus, limbs);
+}
+
+}  // namespace cipherlane::ifma

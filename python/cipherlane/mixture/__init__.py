@@ -1,0 +1,18 @@
+"""Gaussian mixtures: the EM core, its pieces as functions, and an estimator with scikit-learn's interface."""
+
+from __future__ import annotations
+
+from cipherlane.mixture.densities import log_density, responsibilities
+from cipherlane.mixture.gaussian_mixture import GaussianMixture
+from cipherlane.mixture.starts import initial_responsibilities
+from cipherlane.mixture.statistics import SufficientStatistics, m_step, sufficient_statistics
+
+__all__ = [
+    "GaussianMixture",
+    "SufficientStatistics",
+    "initial_responsibilities",
+    "log_density",
+    "m_step",
+    "responsibilities",
+    "sufficient_statistics",
+]
