@@ -38,12 +38,21 @@ class Arithmetic {
     select_group(r, table, rows, indices[0], width);
   }
   void select_group(Limb* r, const Limb* groups, std::size_t count, Limb index, std::size_t words) const {
-    std::fill(r, r + words, Limb{0});
-    for (std::size_t entry = 0; entry < count; ++entry) {
-      const Limb difference = entry ^ index;
-      const Limb mask = ((difference | (0 - difference)) >> 63) - 1;
-      const Limb* from = groups + entry * words;
-      for (std::size_t i = 0; i < words; ++i) r[i] |= from[i] & mask;
+    // A few words at a time stay in registers while all entries pass by.
+    constexpr std::size_t kTogether = 6;
+    for (std::size_t first = 0; first < words; first += kTogether) {
+      const std::size_t here = std::min(kTogether, words - first);
+      Limb sum[kTogether] = {};
+      for (std::size_t entry = 0; entry < count; ++entry) {
+        const Limb difference = entry ^ index;
+        const Limb mask = ((difference | (0 - difference)) >> 63) - 1;
+        const Limb* from = groups + entry * words + first;
+        if (here == kTogether)
+          for (std::size_t i = 0; i < kTogether; ++i) sum[i] |= from[i] & mask;
+        else
+          for (std::size_t i = 0; i < here; ++i) sum[i] |= from[i] & mask;
+      }
+      std::copy_n(sum, here, r + first);
     }
   }
 

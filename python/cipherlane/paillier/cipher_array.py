@@ -1,0 +1,583 @@
+"""Arrays of encrypted numbers that behave like numpy's as far as addition and plain factors go."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cipherlane import _native
+from cipherlane.errors import PlaintextOverflowError
+from cipherlane.paillier import layout as layouts
+from cipherlane.paillier import segments, serialisation
+from cipherlane.paillier.alignment import aligned
+from cipherlane.paillier.backend_choice import current_backend
+from cipherlane.paillier.codec import Codec, FixedPoint, check_bound, check_codec
+from cipherlane.paillier.layout import Layout
+from cipherlane.paillier.limbs import Limbs, number_to_limbs
+from cipherlane.paillier.refusals import Refusals
+from cipherlane.paillier.values import (
+    Factors,
+    as_factors,
+    as_values,
+    check_range,
+    default_codec,
+    encode,
+    negated,
+    power_of_two_above,
+)
+
+if TYPE_CHECKING:
+    from cipherlane.paillier.public_key import PublicKey
+
+
+class CipherArray(Refusals):
+    """An immutable array of encrypted numbers under one key, with one public fixed scale.
+
+    Made by `PublicKey.encrypt` or `from_bytes`. Supports ``x + y``, ``x - y``, ``-x``, ``x * factors``,
+    ``matrix @ x``, `sum`, `segment_sum`, indexing, `reshape` and `concatenate`, where ``y`` may be encrypted
+    or plain and factors are plain. Shapes broadcast as in numpy.
+
+    A bound on what each value may have become is carried along. It follows from the codec and from the
+    operations, and never from encrypted values; an operation that could wrap raises `PlaintextOverflowError`
+    before it happens. Integer factors enter the bound with their largest magnitude rounded up to a power of
+    two, and `segment_sum` with the largest segment's size rounded up likewise; `to_bytes` writes the bound in
+    the clear.
+
+    Operations do not hide which operation was done: to show a result to others, re-randomise it, as
+    `to_bytes` does. The time of a product depends on the factors, so they are no secret from whoever measures
+    it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cipherlane as cl
+    >>> public_key, private_key = cl.keygen(bits=2048)
+    >>> x = public_key.encrypt(np.array([[1.5, 2.0], [-3.0, 0.25]]))
+    >>> private_key.decrypt(x.sum(axis=0))
+    array([-1.5 ,  2.25])
+    >>> private_key.decrypt(np.array([[1, -1]]) @ x)
+    array([[4.5 , 1.75]])
+    >>> private_key.decrypt(x[1] * 0.5 - 1)
+    array([-2.5  , -0.875])
+    >>> sent = x.to_bytes()
+    >>> cl.CipherArray.from_bytes(public_key, sent).shape
+    (2, 2)
+    """
+
+    __slots__ = ("__weakref__", "_batches", "_bound", "_codec", "_fresh", "_key", "_layout", "_scale_bits")
+
+    # numpy then leaves `ndarray + x` and `ndarray @ x` to this class.
+    __array_ufunc__ = None
+
+    _batches: dict[str, _native.Batch]
+    _bound: int
+    _codec: Codec
+    _fresh: bool
+    _key: PublicKey
+    _layout: Layout
+    _scale_bits: int
+
+    def __init__(self) -> None:
+        raise TypeError(
+            "CipherArray: made by PublicKey.encrypt(...) or CipherArray.from_bytes(...), not directly"
+        )
+
+    # ---- construction --------------------------------------------------------------------------------------
+
+    @classmethod
+    def _make(
+        cls,
+        key: PublicKey,
+        batch: _native.Batch,
+        layout: Layout,
+        codec: Codec,
+        *,
+        scale_bits: int,
+        bound: int,
+        fresh: bool,
+    ) -> CipherArray:
+        array = cls.__new__(cls)
+        array._key = key
+        array._batches = {batch.backend: batch}
+        array._layout = layout
+        array._codec = codec
+        array._scale_bits = scale_bits
+        array._bound = bound
+        array._fresh = fresh
+        return array
+
+    @classmethod
+    def _encrypt(
+        cls,
+        key: PublicKey,
+        encryptor: Callable[[Limbs], _native.Batch],
+        values: ArrayLike,
+        codec: Codec | None,
+    ) -> CipherArray:
+        array = as_values(values)
+        codec = default_codec(array) if codec is None else check_codec(codec)
+        codec.check_fits(key.n)
+        layout = Layout.of(array.shape, codec, key.bits)
+        check_range(array, codec, codec.scale_bits, "values")
+        plaintexts = encode(layout.pad(array), codec.scale_bits, key.n, layout.slots, layout.slot_bits)
+        bound = codec.encoded_bound(codec.scale_bits)
+        return cls._make(
+            key, encryptor(plaintexts), layout, codec, scale_bits=codec.scale_bits, bound=bound, fresh=True
+        )
+
+    def _with_batch(self, batch: _native.Batch, *, fresh: bool) -> CipherArray:
+        return self._make(
+            self._key,
+            batch,
+            self._layout,
+            self._codec,
+            scale_bits=self._scale_bits,
+            bound=self._bound,
+            fresh=fresh,
+        )
+
+    def _derived(
+        self,
+        batch: _native.Batch,
+        layout: Layout,
+        bound: int,
+        *,
+        codec: Codec | None = None,
+        scale_bits: int | None = None,
+    ) -> CipherArray:
+        return self._make(
+            self._key,
+            batch,
+            layout,
+            self._codec if codec is None else codec,
+            scale_bits=self._scale_bits if scale_bits is None else scale_bits,
+            bound=bound,
+            fresh=False,
+        )
+
+    # ---- what it is ----------------------------------------------------------------------------------------
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The key that the values are encrypted for."""
+        return self._key
+
+    @property
+    def codec(self) -> Codec:
+        """How plain operands are encoded, and how the values were."""
+        return self._codec
+
+    @property
+    def scale_bits(self) -> int:
+        """Bits after the point now: products with floats add theirs."""
+        return self._scale_bits
+
+    @property
+    def bound(self) -> int:
+        """What the encoded integer of any value may have reached in magnitude."""
+        return self._bound
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        return self._layout.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self._layout.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return self._layout.size
+
+    @property
+    def ciphertext_count(self) -> int:
+        """Number of ciphertexts that hold them."""
+        return self._layout.count
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether every ciphertext carries randomness that nobody has seen, as after encryption."""
+        return self._fresh
+
+    def __len__(self) -> int:
+        """Return the length of the first axis."""
+        if not self.shape:
+            raise TypeError("len: a CipherArray without axes has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[CipherArray]:
+        """Iterate over the first axis."""
+        return (self[index] for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        """Return shape, codec and the start of the key's fingerprint."""
+        return f"CipherArray(shape={self.shape}, codec={self._codec}, key={self._key.fingerprint[:16]}...)"
+
+    def __copy__(self) -> CipherArray:
+        """Return the array itself, which never changes."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CipherArray:
+        """Return the array itself, which never changes."""
+        return self
+
+    # ---- backends ------------------------------------------------------------------------------------------
+
+    def _batch(self) -> _native.Batch:
+        """Return the ciphertexts on the current backend, moved there if they are on another."""
+        name = current_backend()
+        batch = self._batches.get(name)
+        if batch is None:
+            # A copy, since another thread may be adding its own.
+            source = next(iter(self._batches.copy().values()))
+            moved = self._key.context(name).upload(self._key.context(source.backend).download(source))
+            batch = self._batches.setdefault(name, moved)
+        return batch
+
+    def _spread_to(self, target: Layout) -> _native.Batch:
+        """Return the ciphertexts broadcast to ``target``; a single one is left to the core to repeat."""
+        index = self._layout.spread(target)
+        if index is None or (self._layout.count == 1 and target.count > 1):
+            return self._batch()
+        return self._key.context().take(self._batch(), index)
+
+    # ---- sums ----------------------------------------------------------------------------------------------
+
+    def __add__(self, other: object) -> CipherArray:
+        """Return the sum with another CipherArray or with plain numbers, encoded at this array's scale."""
+        if isinstance(other, CipherArray):
+            return self._combine(other, "+", self._key.context().add)
+        return self._add_plain(as_values(other, "x + values"), "x + values")  # type: ignore[arg-type]
+
+    __radd__ = __add__
+
+    def __sub__(self, other: object) -> CipherArray:
+        """Return the difference."""
+        if isinstance(other, CipherArray):
+            return self._combine(other, "-", self._key.context().subtract)
+        return self._add_plain(negated(as_values(other, "x - values")), "x - values")  # type: ignore[arg-type]
+
+    def __rsub__(self, other: object) -> CipherArray:
+        """Return plain numbers minus this array."""
+        return (-self)._add_plain(as_values(other, "values - x"), "values - x")  # type: ignore[arg-type]
+
+    def __neg__(self) -> CipherArray:
+        """Return minus the values."""
+        return self._derived(self._key.context().negate(self._batch()), self._layout, self._bound)
+
+    def __pos__(self) -> CipherArray:
+        """Return the array itself."""
+        return self
+
+    def _combine(
+        self,
+        other: CipherArray,
+        sign: str,
+        operation: Callable[[_native.Batch, _native.Batch], _native.Batch],
+    ) -> CipherArray:
+        (a, b), codec = aligned([self, other], f"x {sign} y")
+        layout = layouts.broadcast(a._layout, b._layout, f"x {sign} y")
+        bound = a._bound + b._bound
+        check_bound(f"x {sign} y", bound, codec, self._key.n)
+        batch = operation(a._spread_to(layout), b._spread_to(layout))
+        return a._derived(batch, layout, bound, codec=codec)
+
+    def _add_plain(self, values: NDArray[Any], operation: str) -> CipherArray:
+        if values.dtype.kind == "f" and self._scale_bits == 0:
+            if not isinstance(self._codec, FixedPoint):
+                raise TypeError(
+                    f"{operation}: expected integers for an array packed with scale_bits=0, got floats; "
+                    "encrypt with scale_bits above 0, or round first"
+                )
+            return self._at_scale(self._codec.factor_scale_bits, operation)._add_plain(values, operation)
+        check_range(values, self._codec, self._scale_bits, operation)
+        plain, layout = layouts.broadcast_plain(self._layout, values.shape, operation)
+        bound = self._bound + self._codec.encoded_bound(self._scale_bits)
+        check_bound(operation, bound, self._codec, self._key.n)
+        rows = encode(
+            plain.pad(np.broadcast_to(values, plain.shape)),
+            self._scale_bits,
+            self._key.n,
+            plain.slots,
+            plain.slot_bits,
+        )
+        index = plain.spread(layout)
+        rows = rows if index is None else rows[index]
+        return self._derived(self._key.context().add_plaintexts(self._spread_to(layout), rows), layout, bound)
+
+    def _at_scale(self, scale_bits: int, operation: str) -> CipherArray:
+        """Return the same values with more bits after the point."""
+        shift = scale_bits - self._scale_bits
+        if shift == 0:
+            return self
+        bound = self._bound << shift
+        check_bound(operation, bound, self._codec, self._key.n)
+        factor = number_to_limbs(1 << shift)[np.newaxis]
+        batch = self._key.context().multiply(self._batch(), factor, np.zeros(1, dtype=np.bool_))
+        return self._derived(batch, self._layout, bound, scale_bits=scale_bits)
+
+    def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> CipherArray:
+        """Return sums over axes, all of them by default.
+
+        Parameters
+        ----------
+        axis : int or tuple of int, optional
+        keepdims : bool, default False
+            Keep the summed axes with length 1.
+
+        Raises
+        ------
+        ValueError
+            If an axis does not exist or is packed.
+        PlaintextOverflowError
+            If the sum could wrap.
+        """
+        axes = layouts.check_axes(self._layout, axis, "sum")
+        count = math.prod(self.shape[one] for one in axes)
+        bound = self._bound * count
+        check_bound("sum", bound, self._codec, self._key.n)
+        layout = self._layout.reshaped(
+            tuple(
+                1 if index in axes else length
+                for index, length in enumerate(self.shape)
+                if keepdims or index not in axes
+            )
+        )
+        kept = [index for index in range(len(self._layout.cipher_shape)) if index not in axes]
+        indices = np.ascontiguousarray(self._layout.positions().transpose(*kept, *axes)).reshape(-1)
+        offsets = np.arange(layout.count + 1, dtype=np.int64) * count
+        return self._derived(self._key.context().segment_sum(self._batch(), indices, offsets), layout, bound)
+
+    def segment_sum(self, segment_ids: ArrayLike, num_segments: int) -> CipherArray:
+        """Return one sum a segment: out[s] = Σ x[i] over the i along the first axis with segment_ids[i] = s.
+
+        Parameters
+        ----------
+        segment_ids : array_like of int, shape (len(x),)
+            Each in [0, num_segments), in any order.
+        num_segments : int
+
+        Returns
+        -------
+        CipherArray
+            Shape (num_segments, ...). A segment without members is an encryption of zero without randomness.
+
+        Raises
+        ------
+        TypeError
+            If the ids are not integers.
+        ValueError
+            If their number is not the length of the first axis, one is out of range, or the first axis is
+            packed.
+        PlaintextOverflowError
+            If the largest segment's sum could wrap.
+        """
+        if not self.shape:
+            raise ValueError("segment_sum: expected an array with at least one axis, got a scalar")
+        layouts.check_axes(self._layout, 0, "segment_sum")
+        ids = segments.check_segment_ids(segment_ids, num_segments, len(self))
+        layout = self._layout.reshaped((num_segments, *self.shape[1:]))
+        layouts.check_shape(layout.shape)
+        counts = np.bincount(ids, minlength=num_segments)
+        largest = power_of_two_above(int(counts.max())) if counts.size else 1
+        bound = self._bound * largest
+        check_bound("segment_sum", bound, self._codec, self._key.n)
+        indices, offsets = segments.members(ids, self._layout, layout)
+        return self._derived(self._key.context().segment_sum(self._batch(), indices, offsets), layout, bound)
+
+    # ---- products with plain factors -----------------------------------------------------------------------
+
+    def __mul__(self, other: object) -> CipherArray:
+        """Return the product with plain numbers.
+
+        Integers keep the scale. Floats are encoded with the codec's fractional bits (40 if it has none),
+        which are added to the scale.
+        """
+        if isinstance(other, CipherArray):
+            raise TypeError(
+                "x * y: both are encrypted, and Paillier encryption can only add; one of them must be "
+                "plain numbers"
+            )
+        factors = as_factors(other, self._codec, self._key.n, "x * factors")  # type: ignore[arg-type]
+        scale_bits, bound = self._scaled_by(factors, factors.largest, "x * factors")
+        layout, index = layouts.broadcast_factors(self._layout, factors.shape, "x * factors")
+        magnitudes, negative = factors.magnitudes, factors.negative
+        if index is not None:
+            magnitudes, negative = magnitudes[index], negative[index]
+        batch = self._key.context().multiply(self._spread_to(layout), magnitudes, negative)
+        return self._derived(batch, layout, bound, scale_bits=scale_bits)
+
+    __rmul__ = __mul__
+
+    def _scaled_by(self, factors: Factors, growth: int, operation: str) -> tuple[int, int]:
+        """Return scale and bound of a product, proven to fit."""
+        scale_bits, bound = self._scale_bits + factors.scale_bits, self._bound * growth
+        check_bound(operation, bound, self._codec, self._key.n)
+        if scale_bits > self._key.bits:
+            raise PlaintextOverflowError(
+                f"{operation}: {scale_bits} bits after the point are more than the key's {self._key.bits}; "
+                f"{self._codec.remedy}"
+            )
+        return scale_bits, bound
+
+    def __matmul__(self, other: object) -> CipherArray:
+        """Return ``x @ matrix`` for a plain matrix or vector."""
+        if isinstance(other, CipherArray):
+            raise TypeError(
+                "x @ y: both are encrypted, and Paillier encryption can only add; one must be plain"
+            )
+        self._layout.require_axes("x @ matrix")
+        if self._layout.packed:
+            raise ValueError(
+                "x @ matrix: the last axis is packed, and its slots cannot be mixed; use matrix @ x"
+            )
+        matrix = as_values(other, "matrix")  # type: ignore[arg-type]
+        if not 1 <= self.ndim <= 2 or not 1 <= matrix.ndim <= 2:
+            raise ValueError(
+                f"x @ matrix: expected 1 or 2 axes on both sides, got {self.ndim} and {matrix.ndim}"
+            )
+        # x A = (Aᵀ xᵀ)ᵀ, and a vector is its own transpose.
+        return (self.T.__rmatmul__(matrix.T)).T
+
+    def __rmatmul__(self, other: object) -> CipherArray:
+        """Return ``matrix @ x`` for a plain matrix or vector: out[i, c] = Σ_j w_ij x[j, c]."""
+        self._layout.require_axes("matrix @ x")
+        factors = as_factors(other, self._codec, self._key.n, "matrix")  # type: ignore[arg-type]
+        if not 1 <= self.ndim <= 2 or not 1 <= len(factors.shape) <= 2:
+            raise ValueError(
+                f"matrix @ x: expected 1 or 2 axes on both sides, got {len(factors.shape)} and {self.ndim}; "
+                "reshape first"
+            )
+        if self._layout.free_axes == 0:
+            raise ValueError(
+                "matrix @ x: the only axis is packed, and its slots cannot be mixed; use FixedPoint"
+            )
+        inner = factors.shape[-1]
+        if inner != self.shape[0]:
+            raise ValueError(
+                f"matrix @ x: shapes {factors.shape} and {self.shape} do not fit ({inner} and "
+                f"{self.shape[0]})"
+            )
+        scale_bits, bound = self._scaled_by(factors, factors.row_bound(), "matrix @ x")
+        layout = self._layout.reshaped((*factors.shape[:-1], *self.shape[1:]))
+        layouts.check_shape(layout.shape)
+        rows, columns = math.prod(factors.shape[:-1]), math.prod(self._layout.cipher_shape[1:])
+        context = self._key.context()
+        if inner == 0 or columns == 0:
+            # Empty sums, one for each element of the result.
+            nothing = np.empty(0, dtype=np.int64)
+            batch = context.segment_sum(self._batch(), nothing, np.zeros(layout.count + 1, dtype=np.int64))
+        else:
+            weights = factors.magnitudes.reshape(rows, inner, -1)
+            batch = context.linear_combinations(
+                self._batch(), columns, weights, factors.negative.reshape(rows, inner)
+            )
+        return self._derived(batch, layout, bound, scale_bits=scale_bits)
+
+    # ---- shape ---------------------------------------------------------------------------------------------
+
+    def __getitem__(self, key: Any) -> CipherArray:
+        """Return chosen elements; slices, integers, arrays of them, masks, ``...`` and None as in numpy."""
+        layout, index = layouts.select(self._layout, key)
+        return self._derived(self._key.context().take(self._batch(), index), layout, self._bound)
+
+    def reshape(self, *shape: int | Sequence[int]) -> CipherArray:
+        """Return the same values in another shape, in C order; one length may be -1.
+
+        Raises
+        ------
+        ValueError
+            If the number of values differs, or a packed last axis would change.
+        """
+        lengths = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
+        layout = layouts.reshape(self._layout, tuple(int(length) for length in lengths))  # type: ignore[arg-type]
+        return self._relaid(layout)
+
+    def _relaid(self, layout: Layout) -> CipherArray:
+        array = self._with_batch(self._batch(), fresh=self._fresh)
+        array._layout = layout
+        return array
+
+    def ravel(self) -> CipherArray:
+        """Return the values along one axis."""
+        return self.reshape(-1)
+
+    @property
+    def T(self) -> CipherArray:
+        """The array with its axes reversed."""
+        if self.ndim < 2:
+            return self
+        if self._layout.packed:
+            raise ValueError("T: axes of a packed array cannot be exchanged; transpose before encryption")
+        index = self._layout.positions().T
+        batch = self._key.context().take(self._batch(), np.ascontiguousarray(index).reshape(-1))
+        return self._derived(batch, self._layout.reshaped(index.shape), self._bound)
+
+    # ---- randomness and the wire ---------------------------------------------------------------------------
+
+    def rerandomize(self) -> CipherArray:
+        """Return the same values under fresh randomness, which hides what they were computed from."""
+        return self._with_batch(self._key.context().rerandomise(self._batch()), fresh=True)
+
+    def to_bytes(self, rerandomize: bool | None = None) -> bytes:
+        """Return the array in a compact versioned form, ciphertexts as big-endian integers of fixed width.
+
+        The shape, codec, scale and bound are written in the clear.
+
+        Parameters
+        ----------
+        rerandomize : bool, optional
+            Give the ciphertexts fresh randomness first. Default: unless they are fresh, as after encryption
+            or `rerandomize`; any operation makes them stale.
+        """
+        if rerandomize is None:
+            rerandomize = not self._fresh
+        array = self.rerandomize() if rerandomize else self
+        header = serialisation.Header(
+            array._key.modulus_digest, array._codec, array._scale_bits, array._bound, array.shape
+        )
+        return serialisation.pack(header, array._key.bits, array._key.context().download(array._batch()))
+
+    @classmethod
+    def from_bytes(cls, public_key: PublicKey, data: bytes | bytearray | memoryview) -> CipherArray:
+        """Return the array that `to_bytes` wrote, after checking all of it.
+
+        Raises
+        ------
+        TypeError
+            If an argument is of the wrong type.
+        KeyMismatchError
+            If the array belongs to another key.
+        ValueError
+            If the data are truncated, too long, damaged, of another version, contradict themselves, or hold a
+            number that is no ciphertext of this key: not in [1, n²), or not coprime to n.
+        """
+        if not hasattr(public_key, "modulus_digest"):
+            raise TypeError(f"public_key: expected a PublicKey, got {type(public_key).__name__}")
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"data: expected bytes, got {type(data).__name__}")
+        header, layout, ciphertexts = serialisation.unpack(
+            bytes(data), public_key.n, public_key.modulus_digest
+        )
+        return cls._from_limbs(public_key, ciphertexts, layout, header.codec, header.scale_bits, header.bound)
+
+    @classmethod
+    def _from_limbs(
+        cls, key: PublicKey, ciphertexts: Limbs, layout: Layout, codec: Codec, scale_bits: int, bound: int
+    ) -> CipherArray:
+        """Return an array of ciphertexts from elsewhere, each checked to be one."""
+        context = key.context()
+        batch = context.upload(ciphertexts)
+        offender = context.first_not_invertible(ciphertexts)
+        if offender >= 0:
+            raise ValueError(
+                f"ciphertexts[{offender}]: shares a factor with the modulus n, so it is no ciphertext"
+            )
+        return cls._make(key, batch, layout, codec, scale_bits=scale_bits, bound=bound, fresh=False)

@@ -1,0 +1,291 @@
+"""The private key: the two primes, and what they allow."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import gmpy2
+from numpy.typing import ArrayLike, NDArray
+
+from cipherlane import _native
+from cipherlane.errors import KeyMismatchError
+from cipherlane.paillier import pem
+from cipherlane.paillier.backend_choice import current_backend
+from cipherlane.paillier.cipher_array import CipherArray
+from cipherlane.paillier.codec import Codec
+from cipherlane.paillier.decoding import decode
+from cipherlane.paillier.limbs import number_to_limbs
+from cipherlane.paillier.public_key import PublicKey, check_integer
+
+_PRIME_ROUNDS = 40
+_NOISES = ("djn", "exact", "classic")
+
+
+def _check_primes(p: int, q: int) -> None:
+    for name, prime in (("p", p), ("q", q)):
+        if prime < 3 or not gmpy2.is_prime(prime, _PRIME_ROUNDS):
+            raise ValueError(f"{name}: expected an odd prime, got a number that is not")
+    if p == q:
+        raise ValueError("p, q: expected two different primes, got the same twice")
+    total = (p * q).bit_length()
+    if 8 * min(p.bit_length(), q.bit_length()) < 3 * total:
+        raise ValueError(
+            f"p, q: expected primes of about {total // 2} bits each, got {p.bit_length()} and "
+            f"{q.bit_length()}; the shorter makes the key weak"
+        )
+    if gmpy2.gcd(p * q, (p - 1) * (q - 1)) != 1:
+        raise ValueError(
+            "p, q: expected gcd(p q, (p - 1)(q - 1)) = 1, which decryption needs; make another pair"
+        )
+
+
+def _check_generators(p: int, q: int, generators: tuple[int, int]) -> tuple[int, int]:
+    if not isinstance(generators, (tuple, list)) or len(generators) != 2:
+        raise TypeError("generators: expected a pair (generator of Z_p*, generator of Z_q*)")
+    checked = (check_integer("generators[0]", generators[0]), check_integer("generators[1]", generators[1]))
+    for index, (generator, prime) in enumerate(zip(checked, (p, q), strict=True)):
+        # A generator is no square; whether it has the full order cannot be told without the factors of p - 1.
+        if not 2 <= generator < prime or gmpy2.jacobi(generator, prime) != -1:
+            raise ValueError(f"generators[{index}]: expected a generator of the group of its prime, got none")
+    return checked
+
+
+class PrivateKey:
+    """A Paillier private key.
+
+    Dec(c): m mod p = L_p(c^(p-1) mod p²) · (-q)^-1 mod p with L_p(u) = (u - 1)/p, mod q alike, joined by the
+    Chinese remainder theorem. The compiled core does it in time that does not depend on the key.
+
+    Parameters
+    ----------
+    p, q : int
+        Two different primes of about equal length.
+    h_s : int, optional
+        As in `PublicKey`.
+    generators : tuple of (int, int), optional
+        Generators of Z_p* and Z_q*; they let the key's holder encrypt with exact Paillier noise at the speed
+        of a table. The caller vouches for them; keys from `keygen` carry them.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an integer.
+    ValueError
+        If ``p`` and ``q`` are not different primes of about equal length with gcd(p q, (p-1)(q-1)) = 1, or
+        the rest does not belong to them.
+
+    Notes
+    -----
+    The primes are held as Python integers, which cannot be wiped from memory; the compiled core wipes its own
+    copies.
+
+    Examples
+    --------
+    >>> import cipherlane as cl
+    >>> public_key, private_key = cl.keygen(bits=2048)
+    >>> private_key.decrypt(public_key.encrypt([[1, 2], [3, -4]]))
+    array([[ 1,  2],
+           [ 3, -4]])
+    """
+
+    __slots__ = ("__weakref__", "_contexts", "_generators", "_p", "_public_key", "_q")
+
+    def __init__(
+        self, p: int, q: int, *, h_s: int | None = None, generators: tuple[int, int] | None = None
+    ) -> None:
+        p, q = check_integer("p", p), check_integer("q", q)
+        _check_primes(p, q)
+        self._p = p
+        self._q = q
+        self._generators = None if generators is None else _check_generators(p, q, generators)
+        self._public_key = PublicKey(p * q, h_s)
+        self._contexts: dict[str, _native.PrivateContext] = {}
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The public key that belongs to it."""
+        return self._public_key
+
+    @property
+    def p(self) -> int:
+        """The first prime. Secret."""
+        return self._p
+
+    @property
+    def q(self) -> int:
+        """The second prime. Secret."""
+        return self._q
+
+    @property
+    def generators(self) -> tuple[int, int] | None:
+        """Generators of Z_p* and Z_q*, or None. Secret."""
+        return self._generators
+
+    @property
+    def default_noise(self) -> str:
+        """The noise that `encrypt` uses unless told otherwise: that of the key's scheme."""
+        if self._public_key.h_s is not None:
+            return "djn"
+        return "classic" if self._generators is None else "exact"
+
+    def _noise(self, noise: str | None) -> str:
+        if noise is None:
+            return self.default_noise
+        if noise not in _NOISES:
+            raise ValueError(f"noise: expected one of {', '.join(map(repr, _NOISES))}, got {noise!r}")
+        if noise == "djn" and self._public_key.h_s is None:
+            raise ValueError("noise: 'djn' needs a key with h_s, and this one has none; use 'classic'")
+        if noise == "exact" and self._generators is None:
+            raise ValueError("noise: 'exact' needs generators, and this key has none; use 'classic'")
+        return noise
+
+    def encrypt(self, values: ArrayLike, codec: Codec | None = None, noise: str | None = None) -> CipherArray:
+        """Encrypt like `PublicKey.encrypt`, working mod p² and mod q² in constant time.
+
+        Parameters
+        ----------
+        values, codec
+            As in `PublicKey.encrypt`.
+        noise : {"djn", "exact", "classic"}, optional
+            "djn": ρ = h_s^α as the public key does. "classic": r^n by full exponentiation. "exact": the very
+            distribution of "classic", as G^x with G = g^p mod p² and uniform x, and mod q² alike. Default:
+            "djn" if the key has ``h_s``, else "exact" if it has generators, else "classic".
+
+        Returns
+        -------
+        CipherArray
+            Ciphertexts no one can tell from the public key's.
+
+        Raises
+        ------
+        TypeError, ValueError, PlaintextOverflowError
+            As `PublicKey.encrypt`, and `ValueError` for a noise that this key cannot make.
+        """
+        kind = self._noise(noise)
+        context = self._context()
+        return CipherArray._encrypt(
+            self._public_key, lambda plaintexts: context.encrypt(plaintexts, kind), values, codec
+        )
+
+    def rerandomize(self, array: CipherArray, noise: str | None = None) -> CipherArray:
+        """Return the same values under fresh randomness, like `CipherArray.rerandomize`, mod p² and mod q².
+
+        Raises
+        ------
+        KeyMismatchError
+            If the array belongs to another key.
+        """
+        self._check_own(array)
+        return array._with_batch(self._context().rerandomise(array._batch(), self._noise(noise)), fresh=True)
+
+    def decrypt(self, array: CipherArray) -> NDArray[Any]:
+        """Decrypt an array.
+
+        Returns
+        -------
+        ndarray
+            Of the same shape. float64 if the array has bits after the point; otherwise int64, or Python
+            integers in an object array if one does not fit.
+
+        Raises
+        ------
+        TypeError
+            If ``array`` is not a CipherArray.
+        KeyMismatchError
+            If it belongs to another key.
+        ValueError
+            If a value lies outside the array's stated bound: the ciphertexts were not made as their header
+            says.
+        """
+        self._check_own(array)
+        plaintexts = self._context().decrypt(array._batch())
+        return decode(plaintexts, array._layout, array._scale_bits, array._bound, self._public_key.n)
+
+    def to_pem(self, password: str | bytes) -> str:
+        """Return the key as text, encrypted with AES-256-GCM under scrypt of the password.
+
+        Raises
+        ------
+        TypeError
+            If the password is not str or bytes.
+        ValueError
+            If it is empty.
+
+        Examples
+        --------
+        >>> import cipherlane as cl
+        >>> _, private_key = cl.keygen(bits=2048)
+        >>> text = private_key.to_pem("correct horse battery staple")
+        >>> text.splitlines()[0]
+        '-----BEGIN CIPHERLANE PAILLIER PRIVATE KEY-----'
+        >>> cl.PrivateKey.from_pem(text, "correct horse battery staple") == private_key
+        True
+        """
+        return pem.seal(pem.Secrets(self._p, self._q, self._public_key.h_s, self._generators), password)
+
+    @classmethod
+    def from_pem(cls, text: str | bytes, password: str | bytes) -> PrivateKey:
+        """Return the key that `to_pem` wrote.
+
+        Raises
+        ------
+        TypeError
+            If an argument is of the wrong type.
+        ValueError
+            If the text is malformed, or the password is wrong or the text was changed (which look the same).
+        """
+        secrets = pem.unseal(text, password)
+        return cls(secrets.p, secrets.q, h_s=secrets.h_s, generators=secrets.generators)
+
+    def _check_own(self, array: object) -> None:
+        if not isinstance(array, CipherArray):
+            raise TypeError(f"array: expected a CipherArray, got {type(array).__name__}")
+        if array.public_key.n != self._public_key.n:
+            raise KeyMismatchError(
+                f"array: encrypted for {array.public_key}, and this private key belongs to "
+                f"{self._public_key}; use the key that it was encrypted for"
+            )
+
+    def _context(self) -> _native.PrivateContext:
+        name = current_backend()
+        context = self._contexts.get(name)
+        if context is None:
+            generator_p, generator_q = self._generators or (None, None)
+            made = _native.PrivateContext(
+                self._public_key.context(name),
+                number_to_limbs(self._p),
+                number_to_limbs(self._q),
+                None if generator_p is None else number_to_limbs(generator_p),
+                None if generator_q is None else number_to_limbs(generator_q),
+            )
+            context = self._contexts.setdefault(name, made)
+        return context
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether primes (in any order) and ``h_s`` are the same."""
+        if not isinstance(other, PrivateKey):
+            return NotImplemented
+        return self._public_key == other._public_key
+
+    def __hash__(self) -> int:
+        """Return the hash of the public key."""
+        return hash(("private", self._public_key))
+
+    def __repr__(self) -> str:
+        """Return the public key's size, scheme and fingerprint, nothing secret."""
+        key = self._public_key
+        return f"PrivateKey(bits={key.bits}, scheme={key.scheme!r}, fingerprint={key.fingerprint[:16]}...)"
+
+    def __copy__(self) -> PrivateKey:
+        """Return the key itself, which never changes."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PrivateKey:
+        """Return the key itself, which never changes."""
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled."""
+        raise TypeError(
+            "PrivateKey: cannot be pickled, which would write it unencrypted; use to_pem(password)"
+        )
