@@ -9,7 +9,7 @@ CPP_FILES := $(shell find cpp -name '*.cpp' -o -name '*.hpp')
 .PHONY: demo test check format bench clean debian-packages
 
 demo: $(VENV)/.installed
-	$(BIN)/cipherlane demo
+	$(BIN)/python examples/breast_cancer/run.py
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest

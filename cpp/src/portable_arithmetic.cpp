@@ -4,6 +4,10 @@
 #include <stdexcept>
 #include <string>
 
+#ifdef CIPHERLANE_DUAL_CARRY
+#include <cpuid.h>
+#endif
+
 namespace cipherlane::portable {
 namespace {
 
@@ -53,6 +57,7 @@ Modulus::Modulus(const Limb* value, std::size_t limbs) {
   Limb inverse = m[0];
   for (int step = 0; step < 5; ++step) inverse *= 2 - m[0] * inverse;
   negated_inverse = (0 - inverse) & kDigitMask;
+  dual_carry = has_dual_carry();
 
   // one = 2^(60 L) as a pair; 2^(bits - 1) < m is canonical to start with.
   one.fill(0);
@@ -91,51 +96,83 @@ void reduce_once(Limb* r, const Modulus& modulus) {
   for (std::size_t i = 0; i < modulus.length; ++i) r[i] = (r[i] & keep) | (reduced[i] & ~keep);
 }
 
-void multiply_mod(Limb* r, const Limb* a, const Limb* b, const Modulus& modulus) {
+namespace {
+
+template <bool Dual>
+void multiply_mod_as(Limb* r, const Limb* a, const Limb* b, const Modulus& modulus) {
   Columns columns;
   Digits q;
   const std::size_t length = modulus.length;
   clear(columns.data(), 2 * length);
-  multiply_columns(columns.data(), a, b, length);
-  reduce_columns(columns.data(), modulus, q.data());
+  multiply_columns<Dual>(columns.data(), a, b, length);
+  reduce_columns<Dual>(columns.data(), modulus, q.data());
   carry_columns(r, columns.data() + length, length);
 }
 
-void multiply_pair(Limb* r, const Limb* x, const Limb* y, const Modulus& modulus) {
+template <bool Dual>
+void multiply_pair_as(Limb* r, const Limb* x, const Limb* y, const Modulus& modulus) {
   Columns columns;
   Digits q;
   Digits z0;
   const std::size_t length = modulus.length;
   clear(columns.data(), 2 * length);
-  multiply_columns(columns.data(), x, y, length);
-  reduce_columns(columns.data(), modulus, q.data());
+  multiply_columns<Dual>(columns.data(), x, y, length);
+  reduce_columns<Dual>(columns.data(), modulus, q.data());
   carry_columns(z0.data(), columns.data() + length, length);
 
   start_with_offset(columns.data(), modulus, q.data());
-  multiply_columns(columns.data(), x, y + length, length);
-  multiply_columns(columns.data(), x + length, y, length);
-  reduce_columns(columns.data(), modulus, q.data());
+  multiply_columns<Dual>(columns.data(), x, y + length, length);
+  multiply_columns<Dual>(columns.data(), x + length, y, length);
+  reduce_columns<Dual>(columns.data(), modulus, q.data());
   carry_columns(r + length, columns.data() + length, length);
   std::copy_n(z0.data(), length, r);
 }
 
-void square_pair(Limb* r, const Limb* x, const Modulus& modulus) {
+template <bool Dual>
+void square_pair_as(Limb* r, const Limb* x, const Modulus& modulus) {
   Columns columns;
   Digits q;
   Digits z0;
   Digits twice;
   const std::size_t length = modulus.length;
   clear(columns.data(), 2 * length);
-  square_columns(columns.data(), x, length);
-  reduce_columns(columns.data(), modulus, q.data());
+  square_columns<Dual>(columns.data(), x, length);
+  reduce_columns<Dual>(columns.data(), modulus, q.data());
   carry_columns(z0.data(), columns.data() + length, length);
 
   for (std::size_t i = 0; i < length; ++i) twice[i] = 2 * x[i];  // below 2^61: one product counts as two
   start_with_offset(columns.data(), modulus, q.data());
-  multiply_columns(columns.data(), x + length, twice.data(), length);
-  reduce_columns(columns.data(), modulus, q.data());
+  multiply_columns<Dual>(columns.data(), x + length, twice.data(), length);
+  reduce_columns<Dual>(columns.data(), modulus, q.data());
   carry_columns(r + length, columns.data() + length, length);
   std::copy_n(z0.data(), length, r);
+}
+
+}  // namespace
+
+bool has_dual_carry() {
+#ifdef CIPHERLANE_DUAL_CARRY
+  static const bool has = [] {
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    constexpr unsigned kBmi2 = 1u << 8, kAdx = 1u << 19;
+    return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (ebx & kBmi2) != 0 && (ebx & kAdx) != 0;
+  }();
+  return has;
+#else
+  return false;
+#endif
+}
+
+void multiply_mod(Limb* r, const Limb* a, const Limb* b, const Modulus& modulus) {
+  (modulus.dual_carry ? multiply_mod_as<true> : multiply_mod_as<false>)(r, a, b, modulus);
+}
+
+void multiply_pair(Limb* r, const Limb* x, const Limb* y, const Modulus& modulus) {
+  (modulus.dual_carry ? multiply_pair_as<true> : multiply_pair_as<false>)(r, x, y, modulus);
+}
+
+void square_pair(Limb* r, const Limb* x, const Modulus& modulus) {
+  (modulus.dual_carry ? square_pair_as<true> : square_pair_as<false>)(r, x, modulus);
 }
 
 void canonical_digits(Limb* d0, Limb* d1, const Limb* x, const Modulus& modulus) {
@@ -144,12 +181,12 @@ void canonical_digits(Limb* d0, Limb* d1, const Limb* x, const Modulus& modulus)
   const std::size_t length = modulus.length;
   clear(columns.data(), 2 * length);
   for (std::size_t i = 0; i < length; ++i) columns[i].low = x[i];
-  reduce_columns(columns.data(), modulus, q.data());
+  reduce_columns<false>(columns.data(), modulus, q.data());
   carry_columns(d0, columns.data() + length, length);  // <= m, since x < R
 
   start_with_offset(columns.data(), modulus, q.data());
   for (std::size_t i = 0; i < length; ++i) columns[i] = narrow(wide(columns[i]) + x[length + i]);
-  reduce_columns(columns.data(), modulus, q.data());
+  reduce_columns<false>(columns.data(), modulus, q.data());
   carry_columns(d1, columns.data() + length, length);  // < m + 4
 
   // x0 >= m becomes x0 - m and one more m in x1.
@@ -189,7 +226,7 @@ void join_digits(Limb* value, const Limb* d0, const Limb* d1, const Modulus& mod
   Columns columns;
   const std::size_t length = modulus.length;
   clear(columns.data(), 2 * length);
-  multiply_columns(columns.data(), d1, modulus.m.data(), length);
+  multiply_columns<false>(columns.data(), d1, modulus.m.data(), length);
   for (std::size_t i = 0; i < length; ++i) columns[i] = narrow(wide(columns[i]) + d0[i]);
   carry_columns(value, columns.data(), 2 * length);
 }
@@ -200,12 +237,13 @@ void combine_pairs(Limb* r, const Limb* const* numbers, const Limb* const* const
   Digits q;
   const std::size_t length = modulus.length;
   clear(columns.data(), 2 * length);
-  for (std::size_t k = 0; k < parts; ++k) multiply_columns(columns.data(), numbers[k], constants[k], length);
-  reduce_columns(columns.data(), modulus, q.data());
+  for (std::size_t k = 0; k < parts; ++k) multiply_columns<false>(columns.data(), numbers[k], constants[k], length);
+  reduce_columns<false>(columns.data(), modulus, q.data());
   carry_columns(r, columns.data() + length, length);
   start_with_offset(columns.data(), modulus, q.data());
-  for (std::size_t k = 0; k < parts; ++k) multiply_columns(columns.data(), numbers[k], constants[k] + length, length);
-  reduce_columns(columns.data(), modulus, q.data());
+  for (std::size_t k = 0; k < parts; ++k)
+    multiply_columns<false>(columns.data(), numbers[k], constants[k] + length, length);
+  reduce_columns<false>(columns.data(), modulus, q.data());
   carry_columns(r + length, columns.data() + length, length);
 }
 

@@ -53,6 +53,26 @@ inline void multiply_add(Column& s, Limb a, Limb b) {
 #endif
 }
 
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(CIPHERLANE_NO_ASSEMBLY)
+#define CIPHERLANE_DUAL_CARRY 1
+// s <- s + a b, t <- t + c d, with the processor's two carry flags (MULX, ADX) in place of one: neither sum waits for
+// the other. A sum that fits leaves its flag clear, so the flags are cleared once.
+inline void multiply_add_twice(Column& s, const Limb& a, Limb b, Column& t, const Limb& c, Limb d) {
+  Limb low, high;
+  __asm__(
+      "xorl %k[low], %k[low]\n\t"
+      "movq %[a], %%rdx\n\tmulxq %[b], %[low], %[high]\n\tadcxq %[low], %[s_low]\n\tadcxq %[high], %[s_high]\n\t"
+      "movq %[c], %%rdx\n\tmulxq %[d], %[low], %[high]\n\tadoxq %[low], %[t_low]\n\tadoxq %[high], %[t_high]"
+      : [s_low] "+&r"(s.low), [s_high] "+&r"(s.high), [t_low] "+&r"(t.low), [t_high] "+&r"(t.high), [low] "=&r"(low),
+        [high] "=&r"(high)
+      : [a] "m"(a), [c] "m"(c), [b] "rm"(b), [d] "rm"(d)
+      : "rdx", "cc");
+}
+#endif
+
+// Whether this processor has MULX and ADX.
+bool has_dual_carry();
+
 inline DoubleLimb wide(const Column& s) { return static_cast<DoubleLimb>(s.high) << 64 | s.low; }
 inline Column narrow(DoubleLimb s) { return {static_cast<Limb>(s), static_cast<Limb>(s >> 64)}; }
 
@@ -73,8 +93,8 @@ CIPHERLANE_INLINE inline void unroll(Body&& body) {
 }
 
 // columns[r + c] += a[c] b[r] for r < B, c < length; length >= B. The first and last B - 1 columns take fewer terms;
-// columns below First are left out.
-template <std::size_t B, std::size_t First = 0>
+// columns below First are left out. Dual: with two carry flags.
+template <bool Dual, std::size_t B, std::size_t First = 0>
 inline void multiply_rows(Column* columns, const Limb* a, std::size_t length, const Limb* b) {
   static_assert(First == 0 || First >= B - 1);
   Limb row[B];
@@ -87,6 +107,17 @@ inline void multiply_rows(Column* columns, const Limb* a, std::size_t length, co
     });
   for (std::size_t c = First == 0 ? B - 1 : First; c < length; ++c) {
     Column sum = columns[c];
+#ifdef CIPHERLANE_DUAL_CARRY
+    if constexpr (Dual) {
+      Column other{0, 0};
+      unroll<B / 2>([&](auto r) CIPHERLANE_INLINE {
+        multiply_add_twice(sum, a[c - 2 * r], row[2 * r], other, a[c - 2 * r - 1], row[2 * r + 1]);
+      });
+      if constexpr (B % 2 == 1) multiply_add(sum, a[c + 1 - B], row[B - 1]);
+      columns[c] = narrow(wide(sum) + wide(other));
+      continue;
+    }
+#endif
     unroll<B>([&](auto r) CIPHERLANE_INLINE { multiply_add(sum, a[c - r], row[r]); });
     columns[c] = sum;
   }
@@ -113,13 +144,15 @@ inline void for_row_blocks(std::size_t rows, Body&& body) {
 }
 
 // columns[0 .. 2L-1) += a b
+template <bool Dual>
 inline void multiply_columns(Column* columns, const Limb* a, const Limb* b, std::size_t length) {
   for_row_blocks(length,
-                 [&](auto block, std::size_t row) { multiply_rows<block()>(columns + row, a, length, b + row); });
+                 [&](auto block, std::size_t row) { multiply_rows<Dual, block()>(columns + row, a, length, b + row); });
 }
 
 // columns[0 .. 2L-1) += a^2: each product of two different digits once, doubled; a doubled digit is below 2^61, so a
 // column counts as many products as in multiply_columns.
+template <bool Dual>
 inline void square_columns(Column* columns, const Limb* a, std::size_t length) {
   for_row_blocks(length, [&](auto block, std::size_t row) {
     constexpr std::size_t B = block();
@@ -136,7 +169,7 @@ inline void square_columns(Column* columns, const Limb* a, std::size_t length) {
     const std::size_t after = row + B;
     const std::size_t rest = length - after;
     if (rest >= B) {
-      multiply_rows<B>(columns + row + after, a + after, rest, twice);
+      multiply_rows<Dual, B>(columns + row + after, a + after, rest, twice);
     } else {
       for (std::size_t c = 0; c < rest; ++c)
         for (std::size_t r = 0; r < B; ++r) multiply_add(columns[row + after + c + r], a[after + c], twice[r]);
@@ -149,6 +182,7 @@ struct Modulus {
   std::size_t bits;
   std::size_t length;    // L, digits
   Limb negated_inverse;  // -m^-1 mod 2^60
+  bool dual_carry;       // whether to use the processor's two carry flags
   Digits m;
   Digits offset;                          // digits of C - sum_i 2^60 2^(60 i), see below
   std::array<Limb, 2 * kMostDigits> one;  // R mod m^2 as a pair, its halves next to each other
@@ -158,6 +192,7 @@ struct Modulus {
 };
 
 // q <- Montgomery digits of T = columns, columns[L .. 2L) + carry <- (T + q m)/R
+template <bool Dual>
 inline void reduce_columns(Column* columns, const Modulus& modulus, Limb* q) {
   const Limb* m = modulus.m.data();
   const std::size_t length = modulus.length;
@@ -167,27 +202,34 @@ inline void reduce_columns(Column* columns, const Modulus& modulus, Limb* q) {
     Limb* digits = q + row;
     DoubleLimb carry = 0;
     unroll<B>([&](auto c) CIPHERLANE_INLINE {
-      Column sum = narrow(wide(base[c]) + carry);
+      // The carry comes last: it waits for the digit before, the products do not all.
+      Column sum = base[c];
       unroll<c>([&](auto r) CIPHERLANE_INLINE { multiply_add(sum, m[c - r], digits[r]); });
+      sum = narrow(wide(sum) + carry);
       digits[c] = (sum.low * modulus.negated_inverse) & kDigitMask;
       multiply_add(sum, m[0], digits[c]);
       carry = wide(sum) >> kRadixBits;
     });
-    multiply_rows<B, B>(base, m, length, digits);
+    multiply_rows<Dual, B, B>(base, m, length, digits);
     // Column row + B < 2L always exists here but for the last block, where it is column L of the result.
     base[B] = narrow(wide(base[B]) + carry);
   });
 }
 
 // r <- columns as digits below 2^60; the value fits L digits.
+// A column's bits 0-59, 60-119 and 120-127 belong to three digits; only sums below 2^61 + 2^8 are left to carry in
+// turn.
 inline void carry_columns(Limb* r, const Column* columns, std::size_t length) {
-  DoubleLimb carry = 0;
+  Limb carry = 0, middle = 0, top = 0, top_before = 0;
   for (std::size_t i = 0; i < length; ++i) {
-    carry += wide(columns[i]);
-    r[i] = static_cast<Limb>(carry) & kDigitMask;
-    carry >>= kRadixBits;
+    const Limb sum = (columns[i].low & kDigitMask) + middle + top_before + carry;
+    r[i] = sum & kDigitMask;
+    carry = sum >> kRadixBits;
+    top_before = top;
+    top = columns[i].high >> (2 * kRadixBits - 64);
+    middle = (columns[i].high << (64 - kRadixBits) | columns[i].low >> kRadixBits) & kDigitMask;
   }
-  assert(carry == 0);
+  assert(carry == 0 && middle == 0 && top == 0 && top_before == 0);
 }
 
 inline void clear(Column* columns, std::size_t count) { std::memset(columns, 0, count * sizeof(Column)); }

@@ -1,0 +1,340 @@
+"""The command line: ``cipherlane train | score | models | report | info | keygen``."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cipherlane
+from cipherlane.errors import CipherlaneError
+
+if TYPE_CHECKING:
+    from cipherlane.federation import Progress
+
+PASSWORD_VARIABLE = "CIPHERLANE_PASSWORD"
+_STAGES = {
+    "prepare": "reading and sealing each party's data",
+    "agree": "asking each party what it has (the first time here this compiles numerical kernels)",
+    "match": "matching rows by id",
+    "key": "making the key pair",
+    "start": "choosing initial responsibilities",
+    "finish": "writing models and report",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 only on success."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except (CipherlaneError, ValueError, TypeError, OSError) as error:
+        print(f"cipherlane: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("cipherlane: interrupted; training with a checkpoint goes on with --resume", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cipherlane",
+        description="Batch Paillier encryption, and the federated learning that rests on it.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="first steps:\n"
+        "  cipherlane info\n"
+        "  cipherlane train examples/breast_cancer/plan.toml --out runs/first\n"
+        "  cipherlane report runs/first",
+    )
+    parser.add_argument("--version", action="version", version=f"cipherlane {cipherlane.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_train(commands)
+    _add_score(commands)
+    _add_models(commands)
+    _add_report(commands)
+    _add_info(commands)
+    _add_keygen(commands)
+    return parser
+
+
+def _add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    summary: str,
+    examples: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"examples:\n{examples}",
+    )
+    parser.set_defaults(command=run)
+    return parser
+
+
+def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add_command(
+        commands,
+        "train",
+        _train,
+        "train a federated mixture from a plan and write a run directory",
+        "  cipherlane train plan.toml\n"
+        "  cipherlane train plan.toml --out runs/first\n"
+        "  cipherlane train plan.toml --out runs/first --resume    # after an interruption",
+    )
+    parser.add_argument("plan", type=Path, metavar="PLAN", help="the plan, a TOML file")
+    parser.add_argument("--engine", default="local", choices=["local"], help="where roles run")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="run directory to make (default: under runs/)"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint beside --out")
+
+
+def _train(options: argparse.Namespace) -> int:
+    from cipherlane.federation import load_plan, train
+
+    plan = load_plan(options.plan)
+    with _ProgressPrinter(plan.training.max_iterations) as printer:
+        run = train(plan, options.out, engine=options.engine, resume=options.resume, progress=printer.show)
+    state = "converged" if run.converged else "reached the plan's limit"
+    print(f"{state} after {run.iterations} iterations, mean log-likelihood {run.log_likelihood:.6f}")
+    print(f"training took {run.metrics['totals']['seconds']['training']:.2f} s")
+    print(f"run directory: {run.directory}")
+    return 0
+
+
+class _ProgressPrinter:
+    """A progress bar on a terminal, one line an event elsewhere."""
+
+    def __init__(self, most_rounds: int) -> None:
+        from tqdm import tqdm
+
+        self._terminal = sys.stderr.isatty()
+        self._bar = tqdm(total=most_rounds, disable=not self._terminal, unit="round", leave=False)
+
+    def __enter__(self) -> _ProgressPrinter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def show(self, event: Progress) -> None:
+        """Show one event."""
+        if event.record is None:
+            text = _STAGES[event.stage]
+            if self._terminal:
+                self._bar.set_description(text)
+            else:
+                print(text, file=sys.stderr)
+            return
+        record = event.record
+        if self._terminal:
+            self._bar.set_description("training")
+            self._bar.set_postfix(log_likelihood=f"{record.log_likelihood:.6f}")
+            self._bar.update(record.round - self._bar.n)
+        else:
+            print(
+                f"round {record.round}: mean log-likelihood {record.log_likelihood:.6f}, "
+                f"{record.seconds['total']:.3f} s",
+                file=sys.stderr,
+            )
+
+
+def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add_command(
+        commands,
+        "score",
+        _score,
+        "assign new rows to the components of a trained mixture",
+        "  cipherlane score runs/first --data guest=new_guest.csv --data host=new_host.csv\n"
+        "  cipherlane score runs/first/models/joint.npz --data guest=g.csv --data host=h.csv --out s.csv\n"
+        "\n"
+        "With a run, each party scores its own columns and the parts meet in encrypted sums. With a joint\n"
+        "model file, whoever has it and all the columns computes directly.",
+    )
+    parser.add_argument("model", type=Path, metavar="RUN_OR_MODEL", help="a run directory or a joint model")
+    parser.add_argument(
+        "--data",
+        action="append",
+        required=True,
+        metavar="PARTY=FILE",
+        help="a party's CSV file of new rows; once for each party",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="CSV file to write (default: print)")
+
+
+def _score(options: argparse.Namespace) -> int:
+    from cipherlane.federation import score_models, score_run
+    from cipherlane.federation.assignments import write_assignment_rows, write_assignments
+
+    data = _data_files(options.data)
+    if options.out is not None and options.out.exists():
+        raise ValueError(f"{options.out}: exists already; give another file with --out")
+    score = score_run if options.model.is_dir() else score_models
+    found = score(options.model, data)
+    if options.out is None:
+        write_assignment_rows(sys.stdout, found.id_column, found.ids, found.responsibilities)
+    else:
+        write_assignments(options.out, found.id_column, found.ids, found.responsibilities)
+    print(f"{len(found.ids)} rows, mean log-likelihood {found.log_likelihood:.6f}", file=sys.stderr)
+    return 0
+
+
+def _data_files(arguments: Sequence[str]) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for argument in arguments:
+        name, separator, path = argument.partition("=")
+        if not separator or not name or not path:
+            raise ValueError(f"--data: expected PARTY=FILE, got {argument!r}")
+        if name in files:
+            raise ValueError(f"--data: party {name!r} is given twice; give one file for each party")
+        files[name] = Path(path)
+    return files
+
+
+def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add_command(
+        commands,
+        "models",
+        _models,
+        "list the model files of a run",
+        "  cipherlane models runs/first",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
+
+
+def _models(options: argparse.Namespace) -> int:
+    from cipherlane.federation.models import load_models
+    from cipherlane.federation.run_store import MODELS_DIRECTORY, check_complete
+
+    files = sorted((check_complete(options.run) / MODELS_DIRECTORY).glob("*.npz"))
+    if not files:
+        raise ValueError(f"{options.run}: the run has no model files; they were removed")
+    for path in files:
+        blocks = load_models(path)
+        width = sum(len(block.preprocessing.columns) for block in blocks)
+        parties = ", ".join(block.party for block in blocks)
+        kind = blocks[0].parameters.covariance_type
+        print(
+            f"{path}: {blocks[0].components} components ({kind}) over {width} columns of {parties}, "
+            f"{path.stat().st_size} bytes"
+        )
+    return 0
+
+
+def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add_command(
+        commands,
+        "report",
+        _report,
+        "print the report of a run and write it, with plots, into the run directory",
+        "  cipherlane report runs/first",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
+
+
+def _report(options: argparse.Namespace) -> int:
+    from cipherlane.federation.run_store import check_complete
+    from cipherlane.report import render_report, write_report
+
+    run = check_complete(options.run)
+    written = write_report(run)
+    print(render_report(run))
+    print("written: " + ", ".join(str(path) for path in written), file=sys.stderr)
+    return 0
+
+
+def _add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    _add_command(
+        commands, "info", _info, "show versions, backends, processor and threads", "  cipherlane info"
+    )
+
+
+def _info(options: argparse.Namespace) -> int:
+    from cipherlane.federation.capability import available_memory, software, threads
+
+    for name, version in software().items():
+        print(f"{name + ':':<12}{version}")
+    print(f"{'system:':<12}{platform.system()} {platform.machine()}")
+    print(f"{'processor:':<12}{_processor()}, {os.cpu_count()} logical cores")
+    print(f"{'memory:':<12}{available_memory() / (1 << 30):.1f} GB available")
+    print(f"{'backends:':<12}{', '.join(cipherlane.backends())} (best first)")
+    print(f"{'threads:':<12}{threads()} (set CIPHERLANE_THREADS to change)")
+    return 0
+
+
+def _processor() -> str:
+    details = Path("/proc/cpuinfo")
+    if details.exists():
+        for line in details.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def _add_keygen(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add_command(
+        commands,
+        "keygen",
+        _keygen,
+        "make a Paillier key pair: NAME.public.json, and NAME.private.pem under a password",
+        "  cipherlane keygen --out keys/clinic                      # asks for the password\n"
+        "  cipherlane keygen --out keys/clinic --password-file secret.txt\n"
+        f"  {PASSWORD_VARIABLE}=... cipherlane keygen --out keys/clinic --bits 3072",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="NAME", help="path both names start with")
+    parser.add_argument("--bits", type=int, default=2048, help="size of the modulus (default: 2048)")
+    parser.add_argument("--scheme", default="djn", choices=["djn", "classic"], help="default: djn")
+    parser.add_argument(
+        "--password-file",
+        type=Path,
+        metavar="FILE",
+        help=f"file whose first line is the password (default: ${PASSWORD_VARIABLE}, else ask)",
+    )
+
+
+def _keygen(options: argparse.Namespace) -> int:
+    public_file = options.out.with_name(options.out.name + ".public.json")
+    private_file = options.out.with_name(options.out.name + ".private.pem")
+    for path in (public_file, private_file):
+        if path.exists():
+            raise ValueError(f"{path}: exists already; give another name with --out")
+    password = _password(options.password_file)
+    public_key, private_key = cipherlane.keygen(bits=options.bits, scheme=options.scheme)
+    sealed = private_key.to_pem(password)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(private_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(sealed)
+    public_file.write_text(public_key.to_json(), encoding="utf-8")
+    print(f"{public_key.bits}-bit {public_key.scheme} key {public_key.fingerprint[:16]}")
+    print(f"public:  {public_file}")
+    print(f"private: {private_file}")
+    return 0
+
+
+def _password(file: Path | None) -> str:
+    if file is not None:
+        lines = file.read_text(encoding="utf-8").splitlines()
+        password = lines[0] if lines else ""
+        source = str(file)
+    elif PASSWORD_VARIABLE in os.environ:
+        password, source = os.environ[PASSWORD_VARIABLE], PASSWORD_VARIABLE
+    elif sys.stdin.isatty():
+        password, source = getpass.getpass("password for the private key: "), "the password"
+        if getpass.getpass("the same again: ") != password:
+            raise ValueError("the password: the two did not agree; try again")
+    else:
+        raise ValueError(f"no password: give --password-file or set {PASSWORD_VARIABLE}")
+    if not password:
+        raise ValueError(f"{source}: the password is empty; a private key needs one")
+    return password

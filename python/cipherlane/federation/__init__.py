@@ -1,0 +1,28 @@
+"""Federated training across parties: plans, roles, the engine that carries their calls, and runs.
+
+`train` runs a plan from beginning to end; `load_plan` and `parse_plan` read one; `score_run` and
+`score_models` apply a trained model to new rows.
+"""
+
+from __future__ import annotations
+
+from cipherlane.federation.engine import Engine, LocalEngine, Role, Transcript
+from cipherlane.federation.plan import Plan, load_plan, parse_plan
+from cipherlane.federation.scoring import Scores, score_models, score_run
+from cipherlane.federation.training import Progress, Run, train
+
+__all__ = [
+    "Engine",
+    "LocalEngine",
+    "Plan",
+    "Progress",
+    "Role",
+    "Run",
+    "Scores",
+    "Transcript",
+    "load_plan",
+    "parse_plan",
+    "score_models",
+    "score_run",
+    "train",
+]

@@ -1,0 +1,394 @@
+"""A data party: a guest or host with its own columns, and what it answers the coordinator."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import cipherlane
+from cipherlane.federation import capability
+from cipherlane.federation.assignments import evaluate_assignments, write_assignments
+from cipherlane.federation.models import PartyModel, save_models
+from cipherlane.federation.plan import ALGORITHM, PartyPlan
+from cipherlane.federation.responder import Responder
+from cipherlane.federation.sealed_state import PreparedTable, seal_parameters, unseal_parameters
+from cipherlane.paillier import PublicKey, backends, current_backend
+from cipherlane.vertical.exchange import (
+    encoding_of,
+    needed,
+    open_responsibilities,
+    seal_responsibilities,
+)
+from cipherlane.vertical.matching import compare, draw_salt, name_digests, salted_digests
+from cipherlane.vertical.messages import (
+    ARBITER,
+    GUEST,
+    box_context,
+    pack,
+    pack_sealed,
+    unpack_sealed,
+)
+from cipherlane.vertical.mixture_party import COVARIANCE_TYPES, PartyParameters, update_parameters
+from cipherlane.vertical.responsibility_table import round_rows
+from cipherlane.vertical.score_encoding import parameter_encoding, score_vector
+from cipherlane.vertical.sealing import BoxKey, SealedStore, seal
+from cipherlane.vertical.starts import initial_responsibilities
+from cipherlane.vertical.tables import Preprocessing, read_csv
+from cipherlane.vertical.wire import Message
+
+_PROBE_ROWS = 20_000
+_SHOWN_IDS = 5
+
+
+@dataclass(frozen=True)
+class PartyFiles:
+    """Where a data party writes what is its own in the end; None writes nothing.
+
+    Attributes
+    ----------
+    model
+        The party's block of the model.
+    assignments
+        The guest's rows with their component and responsibilities.
+    quality
+        The guest's comparison with its labels.
+    """
+
+    model: Path | None = None
+    assignments: Path | None = None
+    quality: Path | None = None
+
+
+class DataParty(Responder):
+    """A guest or host; its rows, parameters and log-densities leave it only encrypted, labels never.
+
+    Parameters
+    ----------
+    name, role
+        Who it is; role is "guest" or "host".
+    table
+        Its prepared rows.
+    id_column
+        The column its ids stand in.
+    store
+        Its sealed directory; None where nothing is to be kept (scoring).
+    files
+        Where it writes its results.
+    model
+        A trained block, to score the table with; None to train one.
+
+    Attributes
+    ----------
+    result
+        The guest's final responsibilities, float64 of shape (n, K); None before the end and at hosts.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        role: str,
+        table: PreparedTable,
+        *,
+        id_column: str = "id",
+        store: SealedStore | None = None,
+        files: PartyFiles | None = None,
+        model: PartyModel | None = None,
+    ) -> None:
+        super().__init__(name, role)
+        self._table = table
+        self._id_column = id_column
+        self._store = store
+        self._files = files or PartyFiles()
+        self._box = BoxKey()
+        self._parameters = None if model is None else model.parameters
+        self._task: Message | None = None
+        self._public_key: PublicKey | None = None
+        self._arbiter_box_key: bytes | None = None
+        self._salt: bytes | None = None
+        self._responsibilities: NDArray[np.float64] | None = None
+        self.result: NDArray[np.float64] | None = None
+        self.handlers = {
+            "requirements": self._on_requirements,
+            "match_open": self._on_match_open,
+            "match_check": self._on_match_check,
+            "match_differs": self._on_match_differs,
+            "key": self._on_key,
+            "initialise": self._on_initialise,
+            "update": self._on_update,
+            "evaluate": self._on_evaluate,
+            "send_parameters": self._on_send_parameters,
+            "checkpoint": self._on_checkpoint,
+            "restore": self._on_restore,
+            "finish": self._on_finish,
+        }
+
+    @classmethod
+    def prepare(cls, plan: PartyPlan, store: SealedStore, files: PartyFiles) -> DataParty:
+        """Read and preprocess the party's file as its plan says, and seal the result in its store."""
+        table = read_csv(plan.data, plan.id_column, plan.columns, plan.label_column)
+        fitted = Preprocessing.fit(table, standardise=plan.standardise, imputation=plan.impute)
+        prepared = PreparedTable.from_table(table, fitted)
+        prepared.seal(store)
+        return cls(plan.name, plan.role, prepared, id_column=plan.id_column, store=store, files=files)
+
+    @classmethod
+    def reopen(cls, plan: PartyPlan, store: SealedStore, files: PartyFiles) -> DataParty:
+        """Go on from the sealed table of an interrupted run."""
+        table = PreparedTable.unseal(store)
+        return cls(plan.name, plan.role, table, id_column=plan.id_column, store=store, files=files)
+
+    # What it has, and whether it takes part (steps 4 and 5).
+
+    def _on_requirements(self, message: Message) -> bytes:
+        self._task = message
+        rows, columns = self._table.inputs.shape
+        reasons = self._reasons_to_decline(message)
+        seconds = None if reasons or not message["training"] else self._expected_seconds(message)
+        limit = message["seconds_per_iteration"]
+        if seconds is not None and limit is not None and seconds > limit:
+            reasons.append(f"an iteration would take {seconds:.3g} s here, the plan allows {limit:.3g} s")
+        return pack(
+            "capability",
+            message.round,
+            accepts=not reasons,
+            reason="; ".join(reasons),
+            rows=rows,
+            columns=columns,
+            memory_needed=self._memory_needed(message),
+            memory_available=capability.available_memory(),
+            seconds_per_iteration=seconds,
+            backend=current_backend(),
+            threads=capability.threads(),
+            software=capability.software(),
+            box_key=self._box.public,
+        )
+
+    def _reasons_to_decline(self, task: Message) -> list[str]:
+        rows = len(self._table.ids)
+        reasons = []
+        if task["algorithm"] != ALGORITHM or task["covariance_type"] not in COVARIANCE_TYPES:
+            reasons.append(
+                f"this software trains {ALGORITHM} with covariances {' or '.join(COVARIANCE_TYPES)}"
+            )
+        if task["columns"] is not None and tuple(task["columns"]) != self._table.preprocessing.columns:
+            reasons.append("its columns are not those the plan names")
+        if task["rows"] is not None and task["rows"] != rows:
+            reasons.append(f"the plan requires {task['rows']} rows, it has {rows}")
+        if task["training"] and task["components"] > rows:
+            reasons.append(
+                f"the plan asks for {task['components']} components, it has only {rows} rows; "
+                "lower model.components"
+            )
+        needed = max(self._memory_needed(task), task["memory_bytes"] or 0)
+        available = capability.available_memory()
+        if needed > available:
+            reasons.append(f"{needed >> 20} MB of memory are required, {available >> 20} MB are available")
+        if task["backend"] is not None and task["backend"] not in backends():
+            reasons.append(
+                f"backend {task['backend']!r} is required, usable here are {', '.join(backends())}"
+            )
+        own = cipherlane.__version__
+        if task["software"].split(".")[:2] != own.split(".")[:2]:
+            reasons.append(
+                f"the coordinator runs version {task['software']}, it runs {own}; install the same"
+            )
+        if encoding_of(task).slot_bits > task["key_bits"] - 2:
+            reasons.append(f"a {task['key_bits']}-bit key has no room for one value of the plan's encoding")
+        return reasons
+
+    def _memory_needed(self, task: Message) -> int:
+        rows, columns = self._table.inputs.shape
+        components: int = task["components"]
+        key_bits: int = task["key_bits"]
+        values = rows * (components - 1) + 1
+        ciphertexts = encoding_of(task).ciphertexts(values, key_bits)
+        # Inputs twice (one copy while preparing), four tables of n x K numbers, and ciphertexts (of twice the
+        # key's bits) as numbers and as bytes.
+        needed_bytes: int = 8 * rows * (2 * columns + 4 * components) + ciphertexts * key_bits
+        return needed_bytes
+
+    def _expected_seconds(self, task: Message) -> float:
+        rows = len(self._table.ids)
+        probe = self._table.inputs[:_PROBE_ROWS]
+        responsibilities = initial_responsibilities(probe, task["components"], "random", 0)
+        seconds = 0.0
+        # The first pass may compile; the second is what an iteration costs.
+        for _ in range(2):
+            start = time.perf_counter()
+            self._fitted(task, probe, responsibilities).log_densities(probe)
+            seconds = time.perf_counter() - start
+        ciphertexts = encoding_of(task).ciphertexts(rows * (task["components"] - 1) + 1, task["key_bits"])
+        encryption = ciphertexts * capability.encryption_seconds(task["key_bits"], task["scheme"])
+        return seconds * rows / len(probe) + encryption
+
+    # Whether its rows are the others' rows.
+
+    def _on_match_open(self, message: Message) -> bytes:
+        self._salt = draw_salt()
+        digests = salted_digests(self._table.ids, self._salt)
+        content = pack_sealed("match_table", message.round, salt=self._salt, digests=digests)
+        sealed = {
+            host: seal(key, content, box_context("match_table", message.round, host))
+            for host, key in message["box_keys"].items()
+        }
+        return pack("match_offer", message.round, rows=len(self._table.ids), sealed=sealed)
+
+    def _on_match_check(self, message: Message) -> bytes:
+        context = box_context("match_table", message.round, self.name)
+        content = unpack_sealed(self._box.open(message["sealed"], context), "match_table")
+        difference = compare(self._table.ids, content["digests"], content["salt"])
+        missing = None
+        if not difference.empty:
+            self._tell_unmatched(difference.only_here, GUEST)
+            back = pack_sealed("match_missing", message.round, digests=difference.only_there)
+            context = box_context("match_missing", message.round, GUEST)
+            missing = seal(message["guest_box_key"], back, context)
+        return pack(
+            "match_result",
+            message.round,
+            matched=difference.empty,
+            rows=len(self._table.ids),
+            only_here=len(difference.only_here),
+            only_there=len(difference.only_there),
+            sealed=missing,
+        )
+
+    def _on_match_differs(self, message: Message) -> bytes:
+        salt = needed(self._salt, "rows are compared before they are opened")
+        context = box_context("match_missing", message.round, GUEST)
+        content = unpack_sealed(self._box.open(message["sealed"], context), "match_missing")
+        self._tell_unmatched(name_digests(self._table.ids, content["digests"], salt), message["party"])
+        return self._noted(message)
+
+    def _tell_unmatched(self, ids: tuple[str, ...], other: str) -> None:
+        if ids:
+            shown = ", ".join(ids[:_SHOWN_IDS]) + (", ..." if len(ids) > _SHOWN_IDS else "")
+            self.notify(f"{self._table.source}: {len(ids)} ids are not at {other!r}: {shown}")
+
+    # Training.
+
+    def _on_key(self, message: Message) -> bytes:
+        self._public_key = PublicKey.from_json(message["public_key"])
+        self._arbiter_box_key = message["arbiter_box_key"]
+        return self._noted(message)
+
+    def _on_initialise(self, message: Message) -> bytes:
+        task = self._current_task()
+        start = initial_responsibilities(
+            self._table.inputs, task["components"], message["start"], message["seed"]
+        )
+        self._responsibilities = round_rows(start, task["decimals"])
+        sealed = seal_responsibilities(
+            self._responsibilities, task["decimals"], message.round, message["box_keys"]
+        )
+        return pack("initial_responsibilities", message.round, sealed=sealed)
+
+    def _on_update(self, message: Message) -> bytes:
+        if message["sealed"] is not None:
+            # Responsibilities are bound to the round whose E-step made them, the one before.
+            self._responsibilities = self._opened_responsibilities(message["sealed"], message.round - 1)
+        responsibilities = needed(self._responsibilities, "an update before any responsibilities")
+        start = time.perf_counter()
+        task = self._current_task()
+        self._parameters = self._fitted(task, self._table.inputs, responsibilities, self._parameters)
+        return self._encrypted_scores(message, start)
+
+    def _on_evaluate(self, message: Message) -> bytes:
+        return self._encrypted_scores(message, time.perf_counter())
+
+    def _encrypted_scores(self, message: Message, start: float) -> bytes:
+        task = self._current_task()
+        key = needed(self._public_key, "scores are asked for before a key")
+        parameters = needed(self._parameters, "scores are asked for before a model")
+        scores = score_vector(parameters.log_densities(self._table.inputs))
+        encoding = encoding_of(task)
+        encoding.check_fits(scores, self.name, "log-density differences")
+        encrypting = time.perf_counter()
+        ciphertexts = key.encrypt(scores, codec=encoding.codec()).to_bytes()
+        return pack(
+            "encrypted_scores",
+            message.round,
+            ciphertexts=ciphertexts,
+            em_seconds=encrypting - start,
+            encrypt_seconds=time.perf_counter() - encrypting,
+        )
+
+    def _on_send_parameters(self, message: Message) -> bytes:
+        task = self._current_task()
+        key = needed(self._public_key, "parameters are asked for before a key")
+        arbiter = needed(self._arbiter_box_key, "parameters are asked for before the arbiter's box key")
+        parameters = needed(self._parameters, "parameters are asked for before training")
+        fitted = self._table.preprocessing
+        vector = np.concatenate([parameters.to_vector(), fitted.centre, fitted.scale, fitted.fill])
+        encoding = parameter_encoding(task["packing"])
+        encoding.check_fits(vector, self.name, "model parameters")
+        names = pack_sealed(
+            "column_names",
+            message.round,
+            columns=list(fitted.columns),
+            id_column=self._id_column,
+            imputation=fitted.imputation,
+        )
+        return pack(
+            "encrypted_parameters",
+            message.round,
+            columns=len(fitted.columns),
+            ciphertexts=key.encrypt(vector, codec=encoding.codec()).to_bytes(),
+            names=seal(arbiter, names, box_context("column_names", message.round, f"{ARBITER}/{self.name}")),
+        )
+
+    def _on_checkpoint(self, message: Message) -> bytes:
+        store = needed(self._store, "a checkpoint without a directory to keep it in")
+        parameters = needed(self._parameters, "a checkpoint before training")
+        seal_parameters(store, message.round, parameters)
+        return self._noted(message)
+
+    def _on_restore(self, message: Message) -> bytes:
+        store = needed(self._store, "a checkpoint is asked for, and there is no directory with one")
+        self._parameters = unseal_parameters(store, message.round)
+        return self._noted(message)
+
+    def _on_finish(self, message: Message) -> bytes:
+        parameters = needed(self._parameters, "training is declared finished before it began")
+        if message["weights"] is not None and self._files.model is not None:
+            model = PartyModel(
+                self.name, self._id_column, parameters, self._table.preprocessing, message["weights"]
+            )
+            save_models(self._files.model, [model])
+        if message["sealed"] is not None and self.role == GUEST:
+            self.result = self._opened_responsibilities(message["sealed"], message.round)
+            self._keep_result(self.result)
+        return self._noted(message)
+
+    def _keep_result(self, responsibilities: NDArray[np.float64]) -> None:
+        if self._files.assignments is not None:
+            write_assignments(self._files.assignments, self._id_column, self._table.ids, responsibilities)
+        if self._files.quality is not None and self._table.labels is not None:
+            evaluate_assignments(self._files.quality, self._table.labels, responsibilities)
+
+    # Small parts.
+
+    def _fitted(
+        self,
+        task: Message,
+        inputs: NDArray[np.float64],
+        responsibilities: NDArray[np.float64],
+        previous: PartyParameters | None = None,
+    ) -> PartyParameters:
+        return update_parameters(
+            inputs, responsibilities, task["covariance_type"], task["regularisation"], previous
+        )
+
+    def _opened_responsibilities(self, box: bytes, round_number: int) -> NDArray[np.float64]:
+        shape = (len(self._table.ids), self._current_task()["components"])
+        return open_responsibilities(box, self._box, self.name, round_number, shape)
+
+    def _current_task(self) -> Message:
+        return needed(self._task, "work is asked for before the plan's requirements")
+
+    def _noted(self, message: Message) -> bytes:
+        return pack("noted", message.round, rows=len(self._table.ids))

@@ -1,0 +1,294 @@
+"""The plan of a training run: what is computed, by whom, on which columns, and what may leak."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cipherlane.federation.plan_fields import Section
+from cipherlane.vertical.messages import (
+    ARBITER,
+    COORDINATOR,
+    GUEST,
+    HOST,
+    MAXIMUM_COMPONENTS,
+    MAXIMUM_ROWS,
+    NAME_PATTERN,
+)
+from cipherlane.vertical.mixture_party import COVARIANCE_TYPES
+from cipherlane.vertical.responsibility_table import MAXIMUM_DECIMALS, ROUNDING_OFF
+from cipherlane.vertical.starts import STARTS
+from cipherlane.vertical.tables import IMPUTATIONS
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ALGORITHM = "vertical-gaussian-mixture"
+SCHEMES = ("djn", "classic")
+SHARING = ("end", "every_round", "never")
+_MAXIMUM_PARTIES = 256
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """Section ``[model]``: the mixture and where EM starts."""
+
+    components: int
+    algorithm: str = ALGORITHM
+    covariance_type: str = "full"
+    regularisation: float = 1e-6
+    start: str = "kmeans"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Section ``[training]``: when to stop, and how often to keep a checkpoint (0: never)."""
+
+    max_iterations: int = 100
+    tolerance: float = 1e-3
+    checkpoint_every: int = 10
+
+
+@dataclass(frozen=True)
+class EncryptionPlan:
+    """Section ``[encryption]``: the key and how numbers are put into plaintexts."""
+
+    key_bits: int = 2048
+    scheme: str = "djn"
+    packing: bool = True
+    fraction_bits: int = 40
+    integer_bits: int = 20
+
+
+@dataclass(frozen=True)
+class PrivacyPlan:
+    """Section ``[privacy]``: what the parties and the arbiter may learn."""
+
+    responsibility_decimals: int = 2
+    share_parameters: str = "end"
+
+
+@dataclass(frozen=True)
+class RequirementsPlan:
+    """Section ``[requirements]``: what every party must have; None asks for nothing."""
+
+    rows: int | None = None
+    memory_mb: int | None = None
+    seconds_per_iteration: float | None = None
+    backend: str | None = None
+
+
+@dataclass(frozen=True)
+class PartyPlan:
+    """Section ``[parties.NAME]``: one data party, its file and how it prepares it."""
+
+    name: str
+    role: str
+    data: Path
+    id_column: str = "id"
+    label_column: str | None = None
+    columns: tuple[str, ...] | None = None
+    standardise: bool = True
+    impute: str = "none"
+    directory: Path | None = None
+    seal_key: Path | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole plan; `text` is the TOML it was read from.
+
+    Build one with `load_plan` or `parse_plan`, which check it.
+    """
+
+    name: str
+    model: ModelPlan
+    parties: tuple[PartyPlan, ...]
+    training: TrainingPlan = field(default_factory=TrainingPlan)
+    encryption: EncryptionPlan = field(default_factory=EncryptionPlan)
+    privacy: PrivacyPlan = field(default_factory=PrivacyPlan)
+    requirements: RequirementsPlan = field(default_factory=RequirementsPlan)
+    text: str = ""
+
+    @property
+    def guest(self) -> PartyPlan:
+        """The one party that wants the result."""
+        return next(party for party in self.parties if party.role == GUEST)
+
+    @property
+    def hosts(self) -> tuple[PartyPlan, ...]:
+        """The other data parties."""
+        return tuple(party for party in self.parties if party.role == HOST)
+
+
+def load_plan(path: Path | str) -> Plan:
+    """Return the plan in a TOML file; relative paths in it are taken from the file's directory.
+
+    Raises
+    ------
+    ValueError
+        The file, section and field at fault, what was expected, and what came.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file; give the path of a plan (TOML)") from None
+    except (IsADirectoryError, PermissionError) as error:
+        raise ValueError(
+            f"{path}: cannot be read ({error.strerror}); give the path of a plan (TOML)"
+        ) from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not UTF-8 text; a plan is a TOML file") from None
+    return parse_plan(text, source=str(path), base=path.parent)
+
+
+def parse_plan(text: str, *, source: str = "plan", base: Path | str = ".") -> Plan:
+    """Return the plan in TOML text; relative paths in it are taken from `base`.
+
+    Examples
+    --------
+    >>> plan = parse_plan('''
+    ... [model]
+    ... components = 2
+    ... [parties.clinic]
+    ... role = "guest"
+    ... data = "clinic.csv"
+    ... [parties.laboratory]
+    ... role = "host"
+    ... data = "laboratory.csv"
+    ... ''')
+    >>> plan.guest.name, plan.encryption.key_bits, plan.privacy.responsibility_decimals
+    ('clinic', 2048, 2)
+    """
+    try:
+        top = Section(source, "", tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{source}: not valid TOML: {error}") from None
+    plan = Plan(
+        name=top.text("name", default=Path(source).stem),
+        model=_model(top.section("model", required=True)),
+        parties=_parties(top, source, Path(base)),
+        training=_training(top.section("training")),
+        encryption=_encryption(top.section("encryption")),
+        privacy=_privacy(top.section("privacy")),
+        requirements=_requirements(top.section("requirements")),
+        text=text,
+    )
+    top.close()
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}", plan.name) is None:
+        raise top.error("name", "1 to 64 letters, digits, spaces, dots, dashes or underscores")
+    return plan
+
+
+def _model(section: Section) -> ModelPlan:
+    plan = ModelPlan(
+        components=section.whole("components", 2, MAXIMUM_COMPONENTS),
+        algorithm=section.choice("algorithm", (ALGORITHM,), default=ALGORITHM),
+        covariance_type=section.choice("covariance_type", COVARIANCE_TYPES, default="full"),
+        regularisation=section.real("regularisation", 0.0, 1e6, default=1e-6),
+        start=section.choice("start", STARTS, default="kmeans"),
+        seed=section.whole("seed", 0, (1 << 32) - 1, default=0),
+    )
+    section.close()
+    return plan
+
+
+def _training(section: Section) -> TrainingPlan:
+    plan = TrainingPlan(
+        max_iterations=section.whole("max_iterations", 1, 100_000, default=100),
+        tolerance=section.real("tolerance", 0.0, 1e6, default=1e-3),
+        checkpoint_every=section.whole("checkpoint_every", 0, 100_000, default=10),
+    )
+    section.close()
+    return plan
+
+
+def _encryption(section: Section) -> EncryptionPlan:
+    plan = EncryptionPlan(
+        key_bits=section.whole("key_bits", 1024, 4096, default=2048),
+        scheme=section.choice("scheme", SCHEMES, default="djn"),
+        packing=section.flag("packing", default=True),
+        fraction_bits=section.whole("fraction_bits", 8, 64, default=40),
+        integer_bits=section.whole("integer_bits", 8, 60, default=20),
+    )
+    if plan.key_bits % 256:
+        raise section.error("key_bits", "a multiple of 256 from 1024 to 4096", "2048 is the usual choice")
+    section.close()
+    return plan
+
+
+def _privacy(section: Section) -> PrivacyPlan:
+    plan = PrivacyPlan(
+        responsibility_decimals=section.whole(
+            "responsibility_decimals", ROUNDING_OFF, MAXIMUM_DECIMALS, default=2
+        ),
+        share_parameters=section.choice("share_parameters", SHARING, default="end"),
+    )
+    if plan.responsibility_decimals == 0:
+        raise section.error("responsibility_decimals", "-1 (off) or 1 to 9", "2 is the usual choice")
+    section.close()
+    return plan
+
+
+def _requirements(section: Section) -> RequirementsPlan:
+    plan = RequirementsPlan(
+        rows=section.optional_whole("rows", 2, MAXIMUM_ROWS),
+        memory_mb=section.optional_whole("memory_mb", 1, 1 << 30),
+        seconds_per_iteration=section.optional_real("seconds_per_iteration", 0.0, 1e9),
+        backend=section.optional_text("backend"),
+    )
+    section.close()
+    return plan
+
+
+def _parties(top: Section, source: str, base: Path) -> tuple[PartyPlan, ...]:
+    parties = tuple(_party(name, section, source, base) for name, section in top.sections("parties").items())
+    guests = [party.name for party in parties if party.role == GUEST]
+    if len(guests) != 1:
+        raise ValueError(
+            f'{source}: [parties]: expected exactly one party with role = "guest", got {len(guests)}'
+        )
+    if not 2 <= len(parties) <= _MAXIMUM_PARTIES:
+        raise ValueError(
+            f"{source}: [parties]: expected a guest and 1 to {_MAXIMUM_PARTIES - 1} hosts, "
+            f"got {len(parties)} parties in all"
+        )
+    return parties
+
+
+def _party(name: str, section: Section, source: str, base: Path) -> PartyPlan:
+    if re.fullmatch(NAME_PATTERN, name) is None or name in (COORDINATOR, ARBITER):
+        raise ValueError(
+            f"{source}: [parties.{name}]: expected a name of 1 to 32 lower-case letters, digits, dashes or "
+            f'underscores that starts with a letter and is not "{COORDINATOR}" or "{ARBITER}"'
+        )
+    role = section.choice("role", (GUEST, HOST), default=name)
+    directory = section.optional_text("directory")
+    seal_key = section.optional_text("seal_key")
+    plan = PartyPlan(
+        name=name,
+        role=role,
+        data=base / section.text("data"),
+        id_column=section.text("id_column", default="id"),
+        label_column=section.optional_text("label_column"),
+        columns=section.optional_names("columns"),
+        standardise=section.flag("standardise", default=True),
+        impute=section.choice("impute", IMPUTATIONS, default="none"),
+        directory=None if directory is None else base / directory,
+        seal_key=None if seal_key is None else base / seal_key,
+    )
+    section.close()
+    if role == HOST and plan.label_column is not None:
+        raise section.error("label_column", "no label at a host", "labels belong to the guest")
+    reserved = {plan.id_column, plan.label_column} & set(plan.columns or ())
+    if reserved:
+        raise section.error(
+            "columns", "feature columns only", f"leave {sorted(map(str, reserved))} out of the list"
+        )
+    return plan

@@ -1,0 +1,133 @@
+"""Applying a trained mixture to new rows: through encrypted sums as in training, or from a joint model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cipherlane import mixture
+from cipherlane.federation.arbiter import Arbiter
+from cipherlane.federation.coordinator import Coordinator
+from cipherlane.federation.data_party import DataParty
+from cipherlane.federation.engine import LocalEngine, Role, Transcript
+from cipherlane.federation.models import PartyModel, load_models
+from cipherlane.federation.plan import Plan, RequirementsPlan, load_plan
+from cipherlane.federation.responder import Responder
+from cipherlane.federation.run_store import MODELS_DIRECTORY, PLAN_FILE, check_complete
+from cipherlane.federation.sealed_state import PreparedTable
+from cipherlane.federation.training import match_rows
+from cipherlane.vertical.exchange import needed
+from cipherlane.vertical.tables import read_csv
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a trained mixture says of rows.
+
+    Attributes
+    ----------
+    id_column
+        The guest's id column.
+    ids
+        The rows' ids, sorted.
+    responsibilities
+        float64, shape (n, K).
+    log_likelihood
+        Mean a row.
+    """
+
+    id_column: str
+    ids: tuple[str, ...]
+    responsibilities: NDArray[np.float64]
+    log_likelihood: float
+
+
+def score_run(run: Path, data: Mapping[str, Path], *, transcript: Transcript | None = None) -> Scores:
+    """Score new rows with the model of a complete run.
+
+    Each party computes on its own columns with its own block, and the blocks meet in encrypted sums, under
+    a fresh key and with the plan's rounding, exactly as in a training round.
+
+    Parameters
+    ----------
+    run
+        The run directory.
+    data
+        One CSV file for each data party of the run, with the columns it trained on.
+    transcript
+        Where to record the messages.
+    """
+    plan = load_plan(check_complete(run) / PLAN_FILE)
+    names = [party.name for party in plan.parties]
+    _check_names(names, data)
+    models = {name: load_models(run / MODELS_DIRECTORY / f"{name}.npz")[0] for name in names}
+    tables = {name: _table(models[name], data[name]) for name in names}
+    return _score_through_sums(plan, models, tables, transcript)
+
+
+def score_models(model: Path, data: Mapping[str, Path]) -> Scores:
+    """Score new rows with a joint model file, which holds every party's block.
+
+    Whoever has the file and all the columns needs no encryption; responsibilities are exact.
+    """
+    blocks = load_models(model)
+    _check_names([block.party for block in blocks], data)
+    tables = [_table(block, data[block.party]) for block in blocks]
+    for block, table in zip(blocks[1:], tables[1:], strict=True):
+        if table.ids != tables[0].ids:
+            only = len(set(table.ids) ^ set(tables[0].ids))
+            raise ValueError(
+                f"{table.source} ({block.party!r}) and {tables[0].source} ({blocks[0].party!r}): {only} ids "
+                "are in one file only; keep the same ids in both"
+            )
+    total = sum(
+        block.parameters.log_densities(table.inputs) for block, table in zip(blocks, tables, strict=True)
+    )
+    found, log_likelihood = mixture.responsibilities(np.asarray(total), blocks[0].weights)
+    return Scores(
+        blocks[0].id_column, tables[0].ids, np.asarray(found), float(log_likelihood) / len(tables[0].ids)
+    )
+
+
+def _score_through_sums(
+    plan: Plan,
+    models: Mapping[str, PartyModel],
+    tables: Mapping[str, PreparedTable],
+    transcript: Transcript | None,
+) -> Scores:
+    # What training required of tables (a number of rows, say) is not required of new rows.
+    plan = dataclasses.replace(plan, requirements=RequirementsPlan())
+    parties = {
+        party.name: DataParty(
+            party.name,
+            party.role,
+            tables[party.name],
+            id_column=party.id_column,
+            model=models[party.name],
+        )
+        for party in plan.parties
+    }
+    roles: list[Responder] = [Arbiter(), *parties.values()]
+    coordinator = Coordinator(plan, LocalEngine(list[Role](roles), transcript))
+    coordinator.open(training=False)
+    match_rows(coordinator, roles)
+    coordinator.make_key()
+    record = coordinator.score(models[plan.guest.name].weights.tolist())
+    responsibilities = needed(parties[plan.guest.name].result, "the guest was given no responsibilities")
+    return Scores(plan.guest.id_column, tables[plan.guest.name].ids, responsibilities, record.log_likelihood)
+
+
+def _table(model: PartyModel, path: Path) -> PreparedTable:
+    table = read_csv(path, model.id_column, model.preprocessing.columns)
+    return PreparedTable.from_table(table, model.preprocessing)
+
+
+def _check_names(expected: list[str], data: Mapping[str, Path]) -> None:
+    if sorted(data) != sorted(expected):
+        wanted = " ".join(f"--data {name}=FILE.csv" for name in expected)
+        raise ValueError(f"data: expected a file for each of {expected}, got {sorted(data)}; give {wanted}")

@@ -1,0 +1,187 @@
+"""What roles keep sealed on their own disk: a data party's table, and everyone's checkpoints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cipherlane.vertical.messages import MAXIMUM_COLUMNS
+from cipherlane.vertical.mixture_arbiter import RoundState, component_weights
+from cipherlane.vertical.mixture_party import PartyParameters
+from cipherlane.vertical.sealing import SealedStore
+from cipherlane.vertical.tables import Preprocessing, Table
+from cipherlane.vertical.wire import (
+    Array,
+    Binary,
+    Flag,
+    ListOf,
+    Message,
+    Nullable,
+    Real,
+    Schema,
+    Text,
+    decode,
+    encode,
+)
+
+TABLE_FILE = "table.sealed"
+_KEPT_CHECKPOINTS = 2
+
+_vector = Array(("<f8",), 1)
+_SCHEMAS: Mapping[str, Schema] = {
+    "table": {
+        "source": Text(1 << 16),
+        "ids": Binary(),
+        "labels": Nullable(Binary()),
+        "columns": ListOf(Text(1024), MAXIMUM_COLUMNS),
+        "imputation": Text(16),
+        "inputs": Array(("<f8",), 2),
+        "centre": _vector,
+        "scale": _vector,
+        "fill": _vector,
+    },
+    "party_checkpoint": {
+        "covariance_type": Text(16),
+        "means": Array(("<f8",), 2),
+        "covariances": _vector,
+    },
+    "arbiter_checkpoint": {
+        "responsibilities": Array(("<f8",), 2),
+        "used_weights": _vector,
+        "log_likelihood": Nullable(Real()),
+        "change": Nullable(Real()),
+        "converged": Flag(),
+    },
+}
+
+
+@dataclass(frozen=True)
+class PreparedTable:
+    """A data party's rows as the model takes them, in the order of their ids.
+
+    Attributes
+    ----------
+    source
+        The file they came from.
+    ids
+        Sorted ids.
+    labels
+        One label a row, or None.
+    inputs
+        float64, shape (n, d): what `preprocessing` made of the file's columns.
+    preprocessing
+        How the inputs were made.
+    """
+
+    source: str
+    ids: tuple[str, ...]
+    labels: tuple[str, ...] | None
+    inputs: NDArray[np.float64]
+    preprocessing: Preprocessing
+
+    @classmethod
+    def from_table(cls, table: Table, preprocessing: Preprocessing) -> PreparedTable:
+        """Preprocess a table and sort its rows by id, which puts matched parties' rows in one order."""
+        ordered = table.take(sorted(range(len(table.ids)), key=table.ids.__getitem__))
+        return cls(table.source, ordered.ids, ordered.labels, preprocessing.apply(ordered), preprocessing)
+
+    def seal(self, store: SealedStore) -> None:
+        """Write the table into the party's store."""
+        fields = {
+            "source": self.source,
+            "ids": json.dumps(self.ids).encode(),
+            "labels": None if self.labels is None else json.dumps(self.labels).encode(),
+            "columns": list(self.preprocessing.columns),
+            "imputation": self.preprocessing.imputation,
+            "inputs": self.inputs,
+            "centre": self.preprocessing.centre,
+            "scale": self.preprocessing.scale,
+            "fill": self.preprocessing.fill,
+        }
+        store.write(TABLE_FILE, encode("table", 0, fields, _SCHEMAS["table"]))
+
+    @classmethod
+    def unseal(cls, store: SealedStore) -> PreparedTable:
+        """Read the table back from the party's store."""
+        message = decode(store.read(TABLE_FILE), {"table": _SCHEMAS["table"]})
+        labels = message["labels"]
+        return cls(
+            message["source"],
+            tuple(json.loads(message["ids"])),
+            None if labels is None else tuple(json.loads(labels)),
+            message["inputs"],
+            Preprocessing(
+                tuple(message["columns"]),
+                message["centre"],
+                message["scale"],
+                message["fill"],
+                message["imputation"],
+            ),
+        )
+
+
+def seal_parameters(store: SealedStore, round_number: int, parameters: PartyParameters) -> None:
+    """Keep a data party's parameters after a round."""
+    fields = {
+        "covariance_type": parameters.covariance_type,
+        "means": parameters.means,
+        "covariances": parameters.covariances.ravel(),
+    }
+    _write_checkpoint(store, "party_checkpoint", round_number, fields)
+
+
+def unseal_parameters(store: SealedStore, round_number: int) -> PartyParameters:
+    """Return a data party's parameters as they were after a round."""
+    message = _read_checkpoint(store, "party_checkpoint", round_number)
+    means, kind = message["means"], message["covariance_type"]
+    components, width = means.shape
+    shape = (components, width, width) if kind == "full" else (components, width)
+    return PartyParameters(means, message["covariances"].reshape(shape), kind)
+
+
+def seal_round_state(
+    store: SealedStore, round_number: int, state: RoundState, used_weights: NDArray[np.float64]
+) -> None:
+    """Keep the arbiter's state after a round, with the weights that round's E-step used."""
+    fields = {
+        "responsibilities": state.responsibilities,
+        "used_weights": used_weights,
+        "log_likelihood": state.log_likelihood,
+        "change": state.change,
+        "converged": state.converged,
+    }
+    _write_checkpoint(store, "arbiter_checkpoint", round_number, fields)
+
+
+def unseal_round_state(store: SealedStore, round_number: int) -> tuple[RoundState, NDArray[np.float64]]:
+    """Return the arbiter's state as it was after a round, and the weights that round's E-step used."""
+    message = _read_checkpoint(store, "arbiter_checkpoint", round_number)
+    weights, counts = component_weights(message["responsibilities"])
+    state = RoundState(
+        message["responsibilities"],
+        weights,
+        counts,
+        message["log_likelihood"],
+        message["change"],
+        message["converged"],
+    )
+    return state, message["used_weights"]
+
+
+def _write_checkpoint(store: SealedStore, kind: str, round_number: int, fields: Mapping[str, object]) -> None:
+    store.write(_checkpoint_file(round_number), encode(kind, round_number, fields, _SCHEMAS[kind]))
+    # The coordinator notes a round only once every role has kept it, so the one before is kept too.
+    for name in store.names("checkpoint-")[:-_KEPT_CHECKPOINTS]:
+        store.remove(name)
+
+
+def _read_checkpoint(store: SealedStore, kind: str, round_number: int) -> Message:
+    return decode(store.read(_checkpoint_file(round_number)), {kind: _SCHEMAS[kind]})
+
+
+def _checkpoint_file(round_number: int) -> str:
+    return f"checkpoint-{round_number:06d}.sealed"

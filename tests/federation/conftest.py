@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import csv
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cipherlane.paillier.public_key import WeakKeyWarning
+
+WritePlan = Callable[..., Path]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # 1024-bit keys keep these tests fast; the warning that they are weak is expected.
+    config.addinivalue_line(
+        "filterwarnings", f"ignore::{WeakKeyWarning.__module__}.{WeakKeyWarning.__name__}"
+    )
+
+
+@pytest.fixture(scope="session")
+def overlapping_clusters() -> np.ndarray:
+    """120 rows of 7 columns from three overlapping Gaussians, correlated within and across columns."""
+    rng = np.random.default_rng(11)
+    centres = rng.normal(scale=1.5, size=(3, 7))
+    mixing = rng.normal(size=(7, 7)) / 3 + np.eye(7)
+    return centres[rng.integers(0, 3, size=120)] + rng.normal(size=(120, 7)) @ mixing
+
+
+def write_table(path: Path, ids: list[str], values: np.ndarray, labels: list[str] | None = None) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        columns = [f"x{j}" for j in range(values.shape[1])]
+        writer.writerow(["id", *([] if labels is None else ["y"]), *columns])
+        for i, row in enumerate(values):
+            writer.writerow([ids[i], *([] if labels is None else [labels[i]]), *map(repr, row.tolist())])
+
+
+@pytest.fixture(scope="session")
+def write_plan_into(overlapping_clusters: np.ndarray) -> WritePlan:
+    """Return a function that writes a plan, and one table a party, each in its own order of rows."""
+
+    def write(
+        directory: Path,
+        widths: tuple[int, ...] = (3, 4),
+        values: np.ndarray | None = None,
+        **settings: object,
+    ) -> Path:
+        data = overlapping_clusters if values is None else values
+        rng = np.random.default_rng(5)
+        ids = [f"p{i:03d}" for i in rng.permutation(len(data))]
+        names = ["guest", *(f"host{i}" for i in range(1, len(widths)))]
+        sections = {
+            "model": {"components": 3, "seed": 1},
+            "training": {"max_iterations": 6, "tolerance": 0.0, "checkpoint_every": 0},
+            "encryption": {"key_bits": 1024},
+            "privacy": {"responsibility_decimals": -1},
+        }
+        for dotted, value in settings.items():
+            section, _, field = dotted.partition("__")
+            sections.setdefault(section, {})[field] = value
+        start = 0
+        for name, width in zip(names, widths, strict=True):
+            order = rng.permutation(len(data))
+            labels = [str(int(v > 0)) for v in data[order, 0]] if name == "guest" else None
+            part = data[order, start : start + width]
+            write_table(directory / f"{name}.csv", [ids[i] for i in order], part, labels)
+            party = {"role": "guest" if name == "guest" else "host", "data": f"{name}.csv"}
+            sections.setdefault(f"parties.{name}", {}).update(
+                party | ({"label_column": "y"} if name == "guest" else {})
+            )
+            start += width
+        path = directory / "plan.toml"
+        path.write_text("\n".join(_section(name, fields) for name, fields in sections.items()))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_plan(tmp_path: Path, write_plan_into: WritePlan) -> WritePlan:
+    """Return `write_plan_into` for this test's own directory."""
+    return functools.partial(write_plan_into, tmp_path)
+
+
+def _section(name: str, fields: dict[str, object]) -> str:
+    lines = [f"{field} = {_toml(value)}" for field, value in fields.items()]
+    return "\n".join([f"[{name}]", *lines, ""])
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else repr(value)
