@@ -121,8 +121,10 @@ def check_sample_weight(sample_weight: ArrayLike, rows: int) -> Float64:
     if weights.shape != (rows,):
         raise ValueError(f"sample_weight: expected shape ({rows},), got {weights.shape}")
     check_finite("sample_weight", weights)
-    if (weights < 0).any() or not weights.any():
-        raise ValueError("sample_weight: expected numbers of at least 0, not all of them 0")
+    if (weights < 0).any():
+        raise ValueError(f"sample_weight: expected numbers of at least 0, got {weights.min()}")
+    if not weights.any():
+        raise ValueError("sample_weight: every weight is zero; expected at least one above 0")
     return weights
 
 
