@@ -19,7 +19,7 @@ check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy python/cipherlane
-	$(BIN)/python -m mypy.stubtest cipherlane._native
+	$(BIN)/python -m mypy.stubtest cipherlane._native --mypy-config-file pyproject.toml --allowlist tests/stubtest_allowlist.txt
 	$(MAKE) test
 
 format: $(VENV)/.installed

@@ -1,8 +1,8 @@
 """One EM iteration of the Gaussian mixture next to scikit-learn's, on overlapping clusters.
 
-Both fit from the same start for the same numbers of iterations; the time of an iteration is the difference between a long
-and a short fit, which leaves the start out. Results are compared before anything is timed. One thread is measured in CPU
-seconds of the process, two against one in wall time.
+Both fit from the same start for the same numbers of iterations; the time of an iteration is the difference between a
+long and a short fit, which leaves the start out. Results are compared before anything is timed. One thread is measured
+in CPU seconds of the process, two against one in wall time.
 
     python bench/mixture.py --json bench/results/mixture.json
 """
@@ -45,9 +45,7 @@ def clusters(rows: int, columns: int, components: int) -> np.ndarray:
 def fit(make: Callable[..., Any], X: np.ndarray, iterations: int, **options: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model = make(
-            max_iter=iterations, tol=0.0, init_params="random_from_data", random_state=0, **options
-        ).fit(X)
+        model = make(max_iter=iterations, tol=0.0, init_params="random_from_data", random_state=0, **options).fit(X)
     if model.n_iter_ != iterations:
         raise AssertionError(f"{make.__name__} ran {model.n_iter_} iterations instead of {iterations}")
     return model

@@ -68,7 +68,9 @@ def rows_for(bits: int, scale: float, rounds: int) -> Iterator[Row]:
     plaintexts = [gmpy2.mpz(int(value) % public_key.n) for value in values[:large]]
 
     def peer_encrypt() -> list[gmpy2.mpz]:
-        return [(1 + m * n) * gmpy2.powmod(r, n, square) % square for m, r in zip(plaintexts, obfuscators)]
+        return [
+            (1 + m * n) * gmpy2.powmod(r, n, square) % square for m, r in zip(plaintexts, obfuscators, strict=False)
+        ]
 
     alpha = f"{bits} bits, DJN, alpha of {bits // 2} bits"
     powm = "gmpy2 (1+mn) r^n"
@@ -104,13 +106,14 @@ def rows_for(bits: int, scale: float, rounds: int) -> Iterator[Row]:
     x_part, y_part = x[:medium], y[:medium]
     yield compare(
         "subtract", f"{bits} bits", lambda: x_part - y_part, medium, "gmpy2 a*invert(b) % nn",
-        lambda: [c * gmpy2.invert(d, square) % square for c, d in zip(a[:medium], b)], medium, rounds=rounds,
+        lambda: [c * gmpy2.invert(d, square) % square for c, d in zip(a[:medium], b, strict=False)], medium,
+        rounds=rounds,
     )  # fmt: skip
     factors = rng.integers(2**62, 2**63 - 1, medium)
     exponents = [int(factor) for factor in factors]
     yield compare(
         "multiply", f"{bits} bits, 63-bit integers", lambda: x_part * factors, medium, "gmpy2 powmod",
-        lambda: [gmpy2.powmod(c, k, square) for c, k in zip(a, exponents)], medium, rounds=rounds,
+        lambda: [gmpy2.powmod(c, k, square) for c, k in zip(a, exponents, strict=False)], medium, rounds=rounds,
     )  # fmt: skip
 
     def peer_sum() -> gmpy2.mpz:

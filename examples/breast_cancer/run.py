@@ -27,9 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, help="run directory to make (default: under runs/)")
     out = parser.parse_args().out
-    print(
-        "Training across guest (10 columns, labels) and host (20 columns); neither shows the other a number."
-    )
+    print("Training across guest (10 columns, labels) and host (20 columns); neither shows the other a number.")
     run = train(HERE / "plan.toml", out, progress=show)
     print_run(run)
     print_comparison(run)
@@ -43,9 +41,7 @@ def show(event: Progress) -> None:
     if event.record is not None:
         record = event.record
         seconds = record.seconds["total"]
-        print(
-            f"  iteration {record.round:2d}: mean log-likelihood {record.log_likelihood:.6f}, {seconds:.3f} s"
-        )
+        print(f"  iteration {record.round:2d}: mean log-likelihood {record.log_likelihood:.6f}, {seconds:.3f} s")
 
 
 def print_run(run: Run) -> None:
@@ -67,9 +63,7 @@ def print_comparison(run: Run) -> None:
     """Compare with what each alternative reaches; labels serve this comparison only."""
     plan = run.plan
     tables = [_sorted(read_csv(party.data, "id", label_column=party.label_column)) for party in plan.parties]
-    guest, host = (
-        Preprocessing.fit(table, standardise=True, imputation="none").apply(table) for table in tables
-    )
+    guest, host = (Preprocessing.fit(table, standardise=True, imputation="none").apply(table) for table in tables)
     labels = tables[0].labels
     assert labels is not None, "the guest of this example has labels"
     pooled = np.hstack([guest, host])
@@ -104,9 +98,7 @@ def _fit(
     if start is not None:
         weights = start.mean(axis=0)
         means = start.T @ inputs / start.sum(axis=0)[:, None]
-        precisions = np.stack(
-            [np.linalg.inv(_block_covariance(inputs, start[:, k], blocks or [])) for k in range(2)]
-        )
+        precisions = np.stack([np.linalg.inv(_block_covariance(inputs, start[:, k], blocks or [])) for k in range(2)])
         mixture.set_params(weights_init=weights, means_init=means, precisions_init=precisions)
     return np.asarray(mixture.fit(inputs).predict_proba(inputs))
 
@@ -126,9 +118,7 @@ def _sorted(table: Table) -> Table:
 
 
 def _print_row(name: str, quality: dict[str, float]) -> None:
-    print(
-        f"  {name:<50} {quality['accuracy']:.4f}  {quality['adjusted_rand_index']:.4f}  {quality['auc']:.4f}"
-    )
+    print(f"  {name:<50} {quality['accuracy']:.4f}  {quality['adjusted_rand_index']:.4f}  {quality['auc']:.4f}")
 
 
 if __name__ == "__main__":

@@ -93,9 +93,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("plan", type=Path, metavar="PLAN", help="the plan, a TOML file")
     parser.add_argument("--engine", default="local", choices=["local"], help="where roles run")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="run directory to make (default: under runs/)"
-    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="run directory to make (default: under runs/)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint beside --out")
 
 
@@ -254,9 +252,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    _add_command(
-        commands, "info", _info, "show versions, backends, processor and threads", "  cipherlane info"
-    )
+    _add_command(commands, "info", _info, "show versions, backends, processor and threads", "  cipherlane info")
 
 
 def _info(options: argparse.Namespace) -> int:

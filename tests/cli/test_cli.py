@@ -30,9 +30,7 @@ def _fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_every_command_teaches_with_an_example(
-    command: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_help_of_every_command_teaches_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])
     assert caught.value.code == 0
@@ -92,9 +90,7 @@ def test_report_prints_and_writes(trained: Path, capsys: pytest.CaptureFixture[s
     assert (trained / "seconds.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_report_needs_no_plotting_library(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_report_needs_no_plotting_library(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cipherlane.report import write_report
 
     for name in [name for name in sys.modules if name.startswith("matplotlib")]:
@@ -146,9 +142,7 @@ def test_keygen_writes_a_pair_that_works(
     monkeypatch.setenv(PASSWORD_VARIABLE, "correct horse")
     name = tmp_path / "keys" / "clinic"
     assert main(["keygen", "--out", str(name), "--bits", "1024"]) == 0
-    public_file, private_file = (
-        tmp_path / "keys" / f"clinic.{end}" for end in ("public.json", "private.pem")
-    )
+    public_file, private_file = (tmp_path / "keys" / f"clinic.{end}" for end in ("public.json", "private.pem"))
     assert private_file.stat().st_mode & 0o777 == 0o600
     public = cl.PublicKey.from_json(public_file.read_text())
     private = cl.PrivateKey.from_pem(private_file.read_text(), "correct horse")
@@ -173,18 +167,14 @@ def test_keygen_takes_its_password_from_a_file_and_needs_one(
     password.write_text("")
     assert "the password is empty" in _fails(capsys, *arguments, "--password-file", str(password))
     password.write_text("x")
-    assert "bits" in _fails(
-        capsys, "keygen", "--out", arguments[2], "--bits", "1000", "--password-file", str(password)
-    )
+    assert "bits" in _fails(capsys, "keygen", "--out", arguments[2], "--bits", "1000", "--password-file", str(password))
     assert not list(tmp_path.glob("b.*"))
 
 
 def test_a_killed_training_is_resumed_from_the_command_line(example_plan: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.toml"
     text = example_plan.read_text().replace("checkpoint_every = 10", "checkpoint_every = 1")
-    text = text.replace("tolerance = 1e-3", "tolerance = 0.0").replace(
-        "max_iterations = 100", "max_iterations = 20"
-    )
+    text = text.replace("tolerance = 1e-3", "tolerance = 0.0").replace("max_iterations = 100", "max_iterations = 20")
     text = text.replace("responsibility_decimals = 2", "responsibility_decimals = -1")
     plan.write_text(text.replace('data = "', f'data = "{example_plan.parent}/'))
     out = tmp_path / "run"
@@ -201,9 +191,7 @@ def test_a_killed_training_is_resumed_from_the_command_line(example_plan: Path, 
     assert process.wait() == -signal.SIGKILL
     assert not out.exists()
     assert json.loads((tmp_path / "run.partial" / "status.json").read_text()) == {"state": "running"}
-    done = subprocess.run(
-        [*command, "--resume"], env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*command, "--resume"], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "round 1:" not in done.stderr
     whole = train(plan, tmp_path / "whole")

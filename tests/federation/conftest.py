@@ -15,9 +15,7 @@ WritePlan = Callable[..., Path]
 
 def pytest_configure(config: pytest.Config) -> None:
     # 1024-bit keys keep these tests fast; the warning that they are weak is expected.
-    config.addinivalue_line(
-        "filterwarnings", f"ignore::{WeakKeyWarning.__module__}.{WeakKeyWarning.__name__}"
-    )
+    config.addinivalue_line("filterwarnings", f"ignore::{WeakKeyWarning.__module__}.{WeakKeyWarning.__name__}")
 
 
 @pytest.fixture(scope="session")

@@ -52,9 +52,7 @@ class Pooled:
 
 
 def _federation(plan: Plan, directory: Path) -> tuple[Coordinator, list[DataParty]]:
-    parties = [
-        DataParty.prepare(party, SealedStore(directory / party.name), PartyFiles()) for party in plan.parties
-    ]
+    parties = [DataParty.prepare(party, SealedStore(directory / party.name), PartyFiles()) for party in plan.parties]
     coordinator = Coordinator(plan, LocalEngine([Arbiter(), *parties]))
     coordinator.open()
     coordinator.match()
@@ -109,9 +107,7 @@ def test_rows_of_every_party_are_in_one_order(tmp_path: Path, write_plan: Callab
     assert written[0] != written[1]
 
 
-def test_rounding_to_two_decimals_keeps_the_clustering(
-    tmp_path: Path, write_plan: Callable[..., Path]
-) -> None:
+def test_rounding_to_two_decimals_keeps_the_clustering(tmp_path: Path, write_plan: Callable[..., Path]) -> None:
     found = {}
     for decimals in (-1, 2):
         plan = load_plan(write_plan(privacy__responsibility_decimals=decimals, training__max_iterations=30))

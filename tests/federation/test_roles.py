@@ -24,8 +24,7 @@ from cipherlane.vertical.wire import Message
 def federation(tmp_path: Path, write_plan: Callable[..., Path]) -> tuple[Coordinator, LocalEngine, dict]:
     plan = load_plan(write_plan())
     parties = {
-        party.name: DataParty.prepare(party, SealedStore(tmp_path / party.name), PartyFiles())
-        for party in plan.parties
+        party.name: DataParty.prepare(party, SealedStore(tmp_path / party.name), PartyFiles()) for party in plan.parties
     }
     engine = LocalEngine([Arbiter(), *parties.values()])
     return Coordinator(plan, engine), engine, parties
@@ -163,9 +162,7 @@ def test_the_arbiter_seals_only_to_parties_of_the_task(federation: tuple) -> Non
     coordinator = _ready(federation)
     list(zip(coordinator.rounds(1), range(1), strict=False))
     arbiter = federation[1]._roles["arbiter"]
-    ciphertexts = coordinator.public_key.encrypt(
-        np.zeros(241), codec=coordinator._encoding().codec()
-    ).to_bytes()
+    ciphertexts = coordinator.public_key.encrypt(np.zeros(241), codec=coordinator._encoding().codec()).to_bytes()
     answer = _reply(arbiter, "score_sums", ciphertexts=ciphertexts, weights=None, receivers=["stranger"])
     assert "receivers: expected some of ['guest', 'host1'], got ['stranger']" in answer["message"]
 

@@ -92,9 +92,7 @@ def test_runs_are_reproducible(tmp_path: Path, write_plan: WritePlan) -> None:
     plan = write_plan()
     first, second = (train(plan, tmp_path / name) for name in ("a", "b"))
     assert _trajectory(first) == _trajectory(second)
-    assert (first.directory / "assignments.csv").read_bytes() == (
-        second.directory / "assignments.csv"
-    ).read_bytes()
+    assert (first.directory / "assignments.csv").read_bytes() == (second.directory / "assignments.csv").read_bytes()
 
 
 @pytest.mark.parametrize("sharing", ["end", "every_round", "never"])
@@ -131,9 +129,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
         train(plan, out, resume=True)
 
 
-def test_a_run_that_stopped_after_its_last_round_resumes_to_the_end(
-    tmp_path: Path, write_plan: WritePlan
-) -> None:
+def test_a_run_that_stopped_after_its_last_round_resumes_to_the_end(tmp_path: Path, write_plan: WritePlan) -> None:
     plan = write_plan(training__checkpoint_every=3)
     whole = train(plan, tmp_path / "whole")
     with pytest.raises(Stopped):
@@ -250,9 +246,7 @@ def test_every_reason_of_every_party_is_given(tmp_path: Path, write_plan: WriteP
     assert text.count("abacus") == 2
 
 
-def test_another_version_is_declined(
-    tmp_path: Path, write_plan: WritePlan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_version_is_declined(tmp_path: Path, write_plan: WritePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cipherlane.federation.coordinator.cipherlane.__version__", "99.1.0")
     monkeypatch.setattr("cipherlane.federation.data_party.cipherlane", _Old)
     _fails(tmp_path, write_plan(), ProtocolError, "runs version 99.1.0, it runs 1.0.0; install the same")
@@ -349,9 +343,7 @@ def test_a_single_new_row_can_be_scored(tmp_path: Path, write_plan: WritePlan) -
 def test_scoring_refuses_what_does_not_fit(tmp_path: Path, write_plan: WritePlan) -> None:
     run = train(write_plan(), tmp_path / "run")
     data = _data(run)
-    with pytest.raises(
-        ValueError, match=r"expected a file for each of \['guest', 'host1'\], got \['guest'\]"
-    ):
+    with pytest.raises(ValueError, match=r"expected a file for each of \['guest', 'host1'\], got \['guest'\]"):
         score_run(run.directory, {"guest": data["guest"]})
     with pytest.raises(ValueError, match="there is no column 'x3'; it has id"):
         score_run(run.directory, {"guest": data["guest"], "host1": data["guest"]})

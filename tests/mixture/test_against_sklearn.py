@@ -35,7 +35,16 @@ def fit(estimator, X: np.ndarray, **options):
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize(
     ("rows", "columns", "components"),
-    [(40, 1, 2), (255, 2, 3), (256, 3, 2), (257, 4, 5), (1000, 7, 3), (777, 9, 4), (600, 30, 4), (700, 64, 2)],
+    [
+        (40, 1, 2),
+        (255, 2, 3),
+        (256, 3, 2),
+        (257, 4, 5),
+        (1000, 7, 3),
+        (777, 9, 4),
+        (600, 30, 4),
+        (700, 64, 2),
+    ],
 )
 def test_the_same_fit_as_scikit_learn(covariance_type, rows, columns, components):
     X = clusters(rows, columns, components)

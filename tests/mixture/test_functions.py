@@ -131,9 +131,7 @@ def test_one_block_is_full_and_single_columns_are_diagonal():
     np.testing.assert_allclose(one.covariances_, full.covariances_, rtol=1e-9, atol=1e-10)
     diag = fit(GaussianMixture(covariance_type="diag", **options), X)
     single = fit(GaussianMixture(covariance_type="block", blocks=[[4], [0], [1], [3], [2]], **options), X)
-    np.testing.assert_allclose(
-        np.diagonal(single.covariances_, axis1=1, axis2=2), diag.covariances_, rtol=1e-9
-    )
+    np.testing.assert_allclose(np.diagonal(single.covariances_, axis1=1, axis2=2), diag.covariances_, rtol=1e-9)
 
 
 def test_blocks_multiply_the_densities_of_their_columns():
@@ -142,9 +140,7 @@ def test_blocks_multiply_the_densities_of_their_columns():
     X, means = rng.normal(size=(100, 7)), rng.normal(size=(2, 7))
     covariances = covariances_of("full", 2, 7, rng)
     got = log_density(X, means, covariances, "block", blocks=blocks)
-    expected = sum(
-        log_density(X[:, b], means[:, b], covariances[:, b][:, :, b], "full") for b in map(list, blocks)
-    )
+    expected = sum(log_density(X[:, b], means[:, b], covariances[:, b][:, :, b], "full") for b in map(list, blocks))
     np.testing.assert_allclose(got, expected, rtol=1e-10)
 
 
@@ -223,7 +219,10 @@ def test_duplicated_rows_and_as_many_components_as_rows():
         ({"n_components": 9}, "n_samples >= n_components"),
         ({"covariance_type": "round"}, "covariance_type: expected one of"),
         ({"covariance_type": "block"}, "blocks: expected lists of column indices"),
-        ({"covariance_type": "block", "blocks": [[0, 1], [1, 2]]}, "each of the columns 0 to 2 in exactly one"),
+        (
+            {"covariance_type": "block", "blocks": [[0, 1], [1, 2]]},
+            "each of the columns 0 to 2 in exactly one",
+        ),
         ({"blocks": [[0, 1, 2]]}, 'blocks: only for covariance_type="block"'),
         ({"reg_covar": -1.0}, "reg_covar: expected a number of at least 0"),
         ({"init_params": "luck"}, "init_params: expected one of"),

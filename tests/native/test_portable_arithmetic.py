@@ -48,7 +48,13 @@ def hard_moduli(bits: int) -> list[int]:
     edge = 0
     for _ in range(bits // 64):
         edge = edge << 64 | source.choice([0, 1, 2**63 - 1, 2**63, 2**63 + 1, 2**64 - 1])
-    return [ones, top // 2 + 1, runs | 1, (edge | top // 2 | 1) % top, source.getrandbits(bits) | top // 2 | 1]
+    return [
+        ones,
+        top // 2 + 1,
+        runs | 1,
+        (edge | top // 2 | 1) % top,
+        source.getrandbits(bits) | top // 2 | 1,
+    ]
 
 
 def hard_digits(m: int) -> list[int]:

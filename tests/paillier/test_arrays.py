@@ -41,9 +41,7 @@ def test_floats_come_back_to_the_codecs_precision(public_key, private_key, value
     assert np.all(np.abs(decrypted - values) <= ROUNDING)
 
 
-@pytest.mark.parametrize(
-    "dtype", [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, bool]
-)
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, bool])
 def test_integers_come_back_exactly(public_key, private_key, dtype):
     if dtype is bool:
         values = np.array([True, False])
@@ -103,9 +101,7 @@ def test_empty_arrays(public_key, private_key):
         assert private_key.decrypt(cl.CipherArray.from_bytes(public_key, x.to_bytes())).shape == shape
         assert private_key.decrypt(x.rerandomize()).shape == shape
     assert private_key.decrypt(public_key.encrypt(np.zeros((0, 2), int)).sum()) == 0
-    assert (
-        private_key.decrypt(np.ones((2, 0)) @ public_key.encrypt(np.zeros((0, 2)))).tolist() == [[0, 0]] * 2
-    )
+    assert private_key.decrypt(np.ones((2, 0)) @ public_key.encrypt(np.zeros((0, 2)))).tolist() == [[0, 0]] * 2
     assert private_key.decrypt(public_key.encrypt(np.zeros((2, 0))) @ np.ones((0, 3))).shape == (2, 3)
     for axis in (None, -1):
         packed = public_key.encrypt(np.zeros((2, 0)), codec=cl.Packed(axis=axis))
@@ -116,9 +112,7 @@ def test_empty_arrays(public_key, private_key):
 
 
 @relaxed
-@given(
-    hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=3, min_side=0), st.integers(0, 99)
-)
+@given(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=3, min_side=0), st.integers(0, 99))
 def test_sums_differences_and_products_broadcast_like_numpy(public_key, private_key, broadcast, seed):
     shape_a, shape_b = broadcast.input_shapes
     a, b = float_array(seed, *shape_a), float_array(seed + 1, *shape_b)
@@ -226,9 +220,7 @@ def test_matrix_products(public_key, private_key, rows, inner, columns, seed, wh
     np.testing.assert_allclose(private_key.decrypt(left @ x), left @ right, rtol=0, atol=1e-7)
     np.testing.assert_allclose(private_key.decrypt(left[0] @ x), left[0] @ right, rtol=0, atol=1e-7)
     np.testing.assert_allclose(private_key.decrypt(left @ x[:, 0]), left @ right[:, 0], rtol=0, atol=1e-7)
-    np.testing.assert_allclose(
-        private_key.decrypt(left[0] @ x[:, 0]), left[0] @ right[:, 0], rtol=0, atol=1e-7
-    )
+    np.testing.assert_allclose(private_key.decrypt(left[0] @ x[:, 0]), left[0] @ right[:, 0], rtol=0, atol=1e-7)
     np.testing.assert_allclose(private_key.decrypt(x.T @ left.T), right.T @ left.T, rtol=0, atol=1e-7)
     np.testing.assert_allclose(private_key.decrypt(x[:, 0] @ left.T), right[:, 0] @ left.T, rtol=0, atol=1e-7)
     assert (left.tolist() @ x).shape == (rows, columns)
@@ -242,9 +234,7 @@ def test_segment_sums(public_key, private_key, rows, segments, rest, seed):
     ids = generator.integers(0, segments, size=rows)
     expected = np.zeros((segments, *rest), dtype=np.int64)
     np.add.at(expected, ids, values)
-    assert np.array_equal(
-        private_key.decrypt(public_key.encrypt(values).segment_sum(ids, segments)), expected
-    )
+    assert np.array_equal(private_key.decrypt(public_key.encrypt(values).segment_sum(ids, segments)), expected)
 
 
 def test_numpy_scalars_on_the_left(public_key, private_key):

@@ -74,9 +74,7 @@ OVERFLOWS = {
 
 @pytest.mark.parametrize("name", OVERFLOWS)
 def test_every_operation_stops_before_it_could_wrap(public_key, name):
-    full = cl.paillier.hazmat.from_integers(
-        public_key, cl.paillier.hazmat.to_integers(public_key.encrypt([1, 2]))
-    )
+    full = cl.paillier.hazmat.from_integers(public_key, cl.paillier.hazmat.to_integers(public_key.encrypt([1, 2])))
     with pytest.raises(cl.PlaintextOverflowError, match=name):
         OVERFLOWS[name](full)
 
@@ -127,9 +125,7 @@ def test_what_cannot_be_encrypted(public_key, private_key, values, error, messag
 
 def test_values_beyond_the_codec_are_named_by_index_and_never_shown(public_key):
     secret = 2.0**64 * 1.2345678
-    with pytest.raises(
-        cl.PlaintextOverflowError, match=r"values\[0, 1\].*2\^64.*raise integer_bits"
-    ) as caught:
+    with pytest.raises(cl.PlaintextOverflowError, match=r"values\[0, 1\].*2\^64.*raise integer_bits") as caught:
         public_key.encrypt([[1.0, secret]])
     assert "2345678" not in str(caught.value)
     with pytest.raises(cl.PlaintextOverflowError, match=r"values\[1\].*raise slot_bits"):
@@ -142,10 +138,7 @@ def test_values_beyond_the_codec_are_named_by_index_and_never_shown(public_key):
 def test_the_codecs_limit_is_exact(public_key, private_key, bits):
     codec = cl.FixedPoint(scale_bits=0, integer_bits=bits)
     inside = [2**bits - 1, -(2**bits) + 1]
-    assert (
-        private_key.decrypt(public_key.encrypt(np.array(inside, dtype=object), codec=codec)).tolist()
-        == inside
-    )
+    assert private_key.decrypt(public_key.encrypt(np.array(inside, dtype=object), codec=codec)).tolist() == inside
     below = float(np.nextafter(2.0**bits, 0))
     assert len(public_key.encrypt(np.array([below, -below]), codec=codec)) == 2
     for outside in [2**bits, -(2**bits)]:
@@ -270,6 +263,4 @@ def test_the_same_modulus_with_and_without_h_s_is_one_key(public_key, private_ke
 def test_repr_shows_nothing_but_what_is_public(public_key):
     text = repr(public_key.encrypt([[123456.0]]))
     start = public_key.fingerprint[:16]
-    assert (
-        text == f"CipherArray(shape=(1, 1), codec=FixedPoint(scale_bits=40, integer_bits=64), key={start}...)"
-    )
+    assert text == f"CipherArray(shape=(1, 1), codec=FixedPoint(scale_bits=40, integer_bits=64), key={start}...)"

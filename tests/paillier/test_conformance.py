@@ -36,12 +36,8 @@ def test_encryption_with_given_exponents(any_private_key, hard_numbers):
     key = any_private_key.public_key
     numbers = hard_numbers(key.n)[: SLOW[key.bits]]
     half = 1 << (key.bits + 1) // 2
-    exponents = ([0, 1, half - 1, half // 2, half - 2] + [a % half for a in hard_numbers(key.n)])[
-        : len(numbers)
-    ]
-    expected = [
-        reference.encrypt_with_exponent(key.n, key.h_s, m, a) for m, a in zip(numbers, exponents, strict=True)
-    ]
+    exponents = ([0, 1, half - 1, half // 2, half - 2] + [a % half for a in hard_numbers(key.n)])[: len(numbers)]
+    expected = [reference.encrypt_with_exponent(key.n, key.h_s, m, a) for m, a in zip(numbers, exponents, strict=True)]
     assert hazmat.encrypt_with_exponents(key, numbers, exponents) == expected
 
 
@@ -121,8 +117,7 @@ def test_adding_plaintexts(any_private_key, hard_residues):
     minus = [reference.add_plaintext(key.n, c, -v % key.n) for c, v in zip(a, values, strict=True)]
     assert hazmat.to_integers(array_of(key, a) - np.array(values)) == minus
     turned = [
-        reference.add_plaintext(key.n, reference.negate(key.n, c), v % key.n)
-        for c, v in zip(a, values, strict=True)
+        reference.add_plaintext(key.n, reference.negate(key.n, c), v % key.n) for c, v in zip(a, values, strict=True)
     ]
     assert hazmat.to_integers(np.array(values) - array_of(key, a)) == turned
 
@@ -175,9 +170,7 @@ def test_matrix_products(any_private_key, hard_residues):
     product = hazmat.to_integers(x @ right)
     for row in range(4):
         for column in range(2):
-            expected = reference.linear_combination(
-                key.n, a[row * 3 : row * 3 + 3], right[:, column].tolist()
-            )
+            expected = reference.linear_combination(key.n, a[row * 3 : row * 3 + 3], right[:, column].tolist())
             assert product[row * 2 + column] == expected
     vector = np.array([2, -1, 0, 9])
     assert hazmat.to_integers(vector @ x) == [

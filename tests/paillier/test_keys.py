@@ -365,9 +365,7 @@ def test_private_keys_survive_pem(keys, pem):
 def test_pem_hides_the_key_and_never_repeats(keys, pem):
     again = keys[2048].to_pem("a password")
     assert again != pem
-    assert pem.startswith(
-        "-----BEGIN CIPHERLANE PAILLIER PRIVATE KEY-----\nVersion: 1\nScrypt: n=32768 r=8 p=1 salt="
-    )
+    assert pem.startswith("-----BEGIN CIPHERLANE PAILLIER PRIVATE KEY-----\nVersion: 1\nScrypt: n=32768 r=8 p=1 salt=")
     assert f"{keys[2048].p:x}"[:8] not in pem
     assert max(map(len, pem.splitlines())) <= 110
 

@@ -93,7 +93,5 @@ def test_phe_numbers_can_be_taken_over_and_computed_with():
     assert private_key.public_key == cl.PublicKey(their_public.n)
     encrypted = [their_public.encrypt(value) for value in (3, -4, 5)]
     assert {number.exponent for number in encrypted} == {0}
-    taken = hazmat.from_integers(
-        private_key.public_key, [number.ciphertext() for number in encrypted], bound=1 << 64
-    )
+    taken = hazmat.from_integers(private_key.public_key, [number.ciphertext() for number in encrypted], bound=1 << 64)
     assert private_key.decrypt(taken * 2 + 1).tolist() == [7, -7, 11]

@@ -69,9 +69,7 @@ def test_a_packed_table_computes_along_its_leading_axes(public_key, private_key)
         assert np.array_equal(private_key.decrypt(x[index]), values[index])
     assert np.array_equal(private_key.decrypt(x.sum(axis=0)), values.sum(axis=0))
     assert np.array_equal(private_key.decrypt(x.sum(axis=(0, 1))), values.sum(axis=(0, 1)))
-    assert np.array_equal(
-        private_key.decrypt(x.sum(axis=1, keepdims=True)), values.sum(axis=1, keepdims=True)
-    )
+    assert np.array_equal(private_key.decrypt(x.sum(axis=1, keepdims=True)), values.sum(axis=1, keepdims=True))
     assert np.array_equal(private_key.decrypt(x.reshape(10, 37)), values.reshape(10, 37))
     assert np.array_equal(private_key.decrypt(x.reshape(-1, 37)), values.reshape(-1, 37))
     ids = [1, 0, 1, 3, 1]

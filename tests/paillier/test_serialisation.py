@@ -73,9 +73,9 @@ def test_the_form_is_as_documented(public_key):
     assert struct.unpack(">QQ", data[50:66]) == (1, 2)
     assert int.from_bytes(data[66:93], "big") == x.bound == 2**208
     width = public_key.bits // 4
-    assert [
-        int.from_bytes(data[93 + i * width : 93 + (i + 1) * width], "big") for i in range(2)
-    ] == hazmat.to_integers(x)
+    assert [int.from_bytes(data[93 + i * width : 93 + (i + 1) * width], "big") for i in range(2)] == hazmat.to_integers(
+        x
+    )
     assert data[93 + 2 * width :] == hashlib.sha256(data[: 93 + 2 * width]).digest()
 
 
@@ -164,9 +164,7 @@ def test_noise_is_refused(public_key, noise):
             cl.CipherArray.from_bytes(public_key, resealed(data))
 
 
-def header(
-    key, kind=0, width=64, codec_scale=0, headroom=0, scale=0, bound=1, shape=(1,), version=1, zero=0, pad=0
-):
+def header(key, kind=0, width=64, codec_scale=0, headroom=0, scale=0, bound=1, shape=(1,), version=1, zero=0, pad=0):
     encoded = b"\0" * pad + bound.to_bytes((bound.bit_length() + 7) // 8, "big")
     fixed = struct.pack(
         ">4sBBBB32sHHHHH",

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from cipherlane.vertical.matching import compare, draw_salt, name_digests, salted_digests
 from cipherlane.vertical.mixture_arbiter import component_weights, first_state, next_state
 from cipherlane.vertical.mixture_party import PartyParameters, update_parameters
 from cipherlane.vertical.responsibility_table import from_wire, round_rows, to_wire
 from cipherlane.vertical.score_encoding import score_vector
 from cipherlane.vertical.starts import initial_responsibilities
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 @given(st.integers(2, 12), st.integers(1, 6), st.integers(0, 2**32 - 1))

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import warnings
 
-import cipherlane as cl
 import numpy as np
 import pytest
+
+import cipherlane as cl
 from cipherlane.errors import PlaintextOverflowError
 from cipherlane.vertical.score_encoding import (
     NumberEncoding,
@@ -33,9 +34,7 @@ def test_the_breast_data_take_eighteen_ciphertexts_a_party_and_round() -> None:
 
 @pytest.mark.parametrize("packing", [True, False])
 @pytest.mark.parametrize("parties", [2, 3, 5])
-def test_sums_at_the_bounds_are_exact(
-    keys: tuple[cl.PublicKey, cl.PrivateKey], parties: int, packing: bool
-) -> None:
+def test_sums_at_the_bounds_are_exact(keys: tuple[cl.PublicKey, cl.PrivateKey], parties: int, packing: bool) -> None:
     public, private = keys
     encoding = NumberEncoding(parties, packing=packing)
     largest = 2.0**20 - 2.0**-32

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from cipherlane.errors import ProtocolError
 from cipherlane.vertical.sealing import BoxKey, SealedStore, seal
 

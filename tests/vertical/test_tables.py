@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from cipherlane.vertical.tables import Preprocessing, Table, read_csv
 
 GOOD = "id,y,a,b\n7,1,0.5,-1\n3,0,1e3,2\n"

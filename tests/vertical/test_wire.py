@@ -3,6 +3,9 @@ from __future__ import annotations
 import msgpack
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from cipherlane.errors import ProtocolError
 from cipherlane.vertical import messages
 from cipherlane.vertical.wire import (
@@ -19,8 +22,6 @@ from cipherlane.vertical.wire import (
     encode,
     peek,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 SCHEMA = {
     "name": Text(8, r"[a-z]+"),
@@ -52,9 +53,7 @@ def test_a_message_comes_back_as_it_went() -> None:
     message = decode(encode("kind", 3, GOOD, SCHEMA), {"kind": SCHEMA})
     assert (message.kind, message.round) == ("kind", 3)
     np.testing.assert_array_equal(message["table"], GOOD["table"])
-    assert {k: v for k, v in message.fields.items() if k != "table"} == {
-        k: v for k, v in GOOD.items() if k != "table"
-    }
+    assert {k: v for k, v in message.fields.items() if k != "table"} == {k: v for k, v in GOOD.items() if k != "table"}
     assert not message["table"].flags.writeable
 
 

@@ -73,9 +73,7 @@ class Arbiter(Responder):
     def _on_start(self, message: Message) -> bytes:
         task = needed(self._task, "responsibilities come before the task")
         shape = (task["rows"], task["components"])
-        self._state = first_state(
-            open_responsibilities(message["sealed"], self._box, self.name, message.round, shape)
-        )
+        self._state = first_state(open_responsibilities(message["sealed"], self._box, self.name, message.round, shape))
         return pack("weights", message.round, weights=self._state.weights, counts=self._state.counts)
 
     def _on_score_sums(self, message: Message) -> bytes:
@@ -179,9 +177,7 @@ class Arbiter(Responder):
         expected = (task["rows"], task["components"])
         if self._state.responsibilities.shape != expected:
             raise ProtocolError("checkpoint: it is of another table or plan; start the run anew")
-        return self._responsibilities_reply(
-            message, sorted(task["box_keys"]), decrypt_seconds=0.0, e_step_seconds=0.0
-        )
+        return self._responsibilities_reply(message, sorted(task["box_keys"]), decrypt_seconds=0.0, e_step_seconds=0.0)
 
     def _on_finish(self, message: Message) -> bytes:
         if self._joint_file is not None and self._joint:

@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 _MAXIMUM_MATCHED = 8
 
 
-def write_assignments(
-    path: Path, id_column: str, ids: Sequence[str], responsibilities: NDArray[np.float64]
-) -> None:
+def write_assignments(path: Path, id_column: str, ids: Sequence[str], responsibilities: NDArray[np.float64]) -> None:
     """Write one CSV row an id: the id, its most likely component, and its K responsibilities."""
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("w", newline="", encoding="utf-8") as stream:

@@ -81,10 +81,7 @@ class Traffic:
     def total(self) -> int:
         """Return how many ciphertexts crossed in all."""
         return (
-            self.scores_from_parties
-            + self.sums_to_arbiter
-            + self.parameters_from_parties
-            + self.parameters_to_arbiter
+            self.scores_from_parties + self.sums_to_arbiter + self.parameters_from_parties + self.parameters_to_arbiter
         )
 
 
@@ -164,10 +161,7 @@ class Coordinator:
         keys = {name: self.capabilities[name]["box_key"] for name in self._parties}
         hosts = {name: keys[name] for name in self._hosts}
         offer = self._ask("match_open", 0, {self._guest: {"box_keys": hosts}})[self._guest]
-        requests = {
-            name: {"sealed": offer["sealed"][name], "guest_box_key": keys[self._guest]}
-            for name in self._hosts
-        }
+        requests = {name: {"sealed": offer["sealed"][name], "guest_box_key": keys[self._guest]} for name in self._hosts}
         results = self._ask("match_check", 0, requests)
         problems = []
         for name, result in results.items():
@@ -259,9 +253,7 @@ class Coordinator:
     def finish(self) -> None:
         """Let every role write its result; the guest alone gets the final responsibilities."""
         weights = np.array(self.used_weights)
-        requests: dict[str, dict[str, Any]] = {
-            name: {"sealed": None, "weights": weights} for name in self.engine.roles
-        }
+        requests: dict[str, dict[str, Any]] = {name: {"sealed": None, "weights": weights} for name in self.engine.roles}
         requests[self._guest]["sealed"] = self._boxes[self._guest]
         self._ask("finish", self._made_in, requests)
 

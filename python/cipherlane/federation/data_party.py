@@ -171,31 +171,24 @@ class DataParty(Responder):
         rows = len(self._table.ids)
         reasons = []
         if task["algorithm"] != ALGORITHM or task["covariance_type"] not in COVARIANCE_TYPES:
-            reasons.append(
-                f"this software trains {ALGORITHM} with covariances {' or '.join(COVARIANCE_TYPES)}"
-            )
+            reasons.append(f"this software trains {ALGORITHM} with covariances {' or '.join(COVARIANCE_TYPES)}")
         if task["columns"] is not None and tuple(task["columns"]) != self._table.preprocessing.columns:
             reasons.append("its columns are not those the plan names")
         if task["rows"] is not None and task["rows"] != rows:
             reasons.append(f"the plan requires {task['rows']} rows, it has {rows}")
         if task["training"] and task["components"] > rows:
             reasons.append(
-                f"the plan asks for {task['components']} components, it has only {rows} rows; "
-                "lower model.components"
+                f"the plan asks for {task['components']} components, it has only {rows} rows; lower model.components"
             )
         needed = max(self._memory_needed(task), task["memory_bytes"] or 0)
         available = capability.available_memory()
         if needed > available:
             reasons.append(f"{needed >> 20} MB of memory are required, {available >> 20} MB are available")
         if task["backend"] is not None and task["backend"] not in backends():
-            reasons.append(
-                f"backend {task['backend']!r} is required, usable here are {', '.join(backends())}"
-            )
+            reasons.append(f"backend {task['backend']!r} is required, usable here are {', '.join(backends())}")
         own = cipherlane.__version__
         if task["software"].split(".")[:2] != own.split(".")[:2]:
-            reasons.append(
-                f"the coordinator runs version {task['software']}, it runs {own}; install the same"
-            )
+            reasons.append(f"the coordinator runs version {task['software']}, it runs {own}; install the same")
         if encoding_of(task).slot_bits > task["key_bits"] - 2:
             reasons.append(f"a {task['key_bits']}-bit key has no room for one value of the plan's encoding")
         return reasons
@@ -278,13 +271,9 @@ class DataParty(Responder):
 
     def _on_initialise(self, message: Message) -> bytes:
         task = self._current_task()
-        start = initial_responsibilities(
-            self._table.inputs, task["components"], message["start"], message["seed"]
-        )
+        start = initial_responsibilities(self._table.inputs, task["components"], message["start"], message["seed"])
         self._responsibilities = round_rows(start, task["decimals"])
-        sealed = seal_responsibilities(
-            self._responsibilities, task["decimals"], message.round, message["box_keys"]
-        )
+        sealed = seal_responsibilities(self._responsibilities, task["decimals"], message.round, message["box_keys"])
         return pack("initial_responsibilities", message.round, sealed=sealed)
 
     def _on_update(self, message: Message) -> bytes:
@@ -355,9 +344,7 @@ class DataParty(Responder):
     def _on_finish(self, message: Message) -> bytes:
         parameters = needed(self._parameters, "training is declared finished before it began")
         if message["weights"] is not None and self._files.model is not None:
-            model = PartyModel(
-                self.name, self._id_column, parameters, self._table.preprocessing, message["weights"]
-            )
+            model = PartyModel(self.name, self._id_column, parameters, self._table.preprocessing, message["weights"])
             save_models(self._files.model, [model])
         if message["sealed"] is not None and self.role == GUEST:
             self.result = self._opened_responsibilities(message["sealed"], message.round)
@@ -379,9 +366,7 @@ class DataParty(Responder):
         responsibilities: NDArray[np.float64],
         previous: PartyParameters | None = None,
     ) -> PartyParameters:
-        return update_parameters(
-            inputs, responsibilities, task["covariance_type"], task["regularisation"], previous
-        )
+        return update_parameters(inputs, responsibilities, task["covariance_type"], task["regularisation"], previous)
 
     def _opened_responsibilities(self, box: bytes, round_number: int) -> NDArray[np.float64]:
         shape = (len(self._table.ids), self._current_task()["components"])

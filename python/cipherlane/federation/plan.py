@@ -140,9 +140,7 @@ def load_plan(path: Path | str) -> Plan:
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; give the path of a plan (TOML)") from None
     except (IsADirectoryError, PermissionError) as error:
-        raise ValueError(
-            f"{path}: cannot be read ({error.strerror}); give the path of a plan (TOML)"
-        ) from None
+        raise ValueError(f"{path}: cannot be read ({error.strerror}); give the path of a plan (TOML)") from None
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not UTF-8 text; a plan is a TOML file") from None
     return parse_plan(text, source=str(path), base=path.parent)
@@ -225,9 +223,7 @@ def _encryption(section: Section) -> EncryptionPlan:
 
 def _privacy(section: Section) -> PrivacyPlan:
     plan = PrivacyPlan(
-        responsibility_decimals=section.whole(
-            "responsibility_decimals", ROUNDING_OFF, MAXIMUM_DECIMALS, default=2
-        ),
+        responsibility_decimals=section.whole("responsibility_decimals", ROUNDING_OFF, MAXIMUM_DECIMALS, default=2),
         share_parameters=section.choice("share_parameters", SHARING, default="end"),
     )
     if plan.responsibility_decimals == 0:
@@ -251,9 +247,7 @@ def _parties(top: Section, source: str, base: Path) -> tuple[PartyPlan, ...]:
     parties = tuple(_party(name, section, source, base) for name, section in top.sections("parties").items())
     guests = [party.name for party in parties if party.role == GUEST]
     if len(guests) != 1:
-        raise ValueError(
-            f'{source}: [parties]: expected exactly one party with role = "guest", got {len(guests)}'
-        )
+        raise ValueError(f'{source}: [parties]: expected exactly one party with role = "guest", got {len(guests)}')
     if not 2 <= len(parties) <= _MAXIMUM_PARTIES:
         raise ValueError(
             f"{source}: [parties]: expected a guest and 1 to {_MAXIMUM_PARTIES - 1} hosts, "
@@ -288,7 +282,5 @@ def _party(name: str, section: Section, source: str, base: Path) -> PartyPlan:
         raise section.error("label_column", "no label at a host", "labels belong to the guest")
     reserved = {plan.id_column, plan.label_column} & set(plan.columns or ())
     if reserved:
-        raise section.error(
-            "columns", "feature columns only", f"leave {sorted(map(str, reserved))} out of the list"
-        )
+        raise section.error("columns", "feature columns only", f"leave {sorted(map(str, reserved))} out of the list")
     return plan

@@ -67,9 +67,7 @@ class RunStore:
         if final.exists():
             raise ValueError(f"{final}: exists already; give another directory with --out")
         if store.directory.exists():
-            raise ValueError(
-                f"{store.directory}: an unfinished run lies there; go on with --resume, or delete it"
-            )
+            raise ValueError(f"{store.directory}: an unfinished run lies there; go on with --resume, or delete it")
         store.directory.mkdir(parents=True)
         (store.directory / PLAN_FILE).write_text(plan.text, encoding="utf-8")
         store._write_status("running")
@@ -95,9 +93,7 @@ class RunStore:
                 f"{kept}: the unfinished run was started from another plan; give that plan, or another --out"
             )
         if store.checkpoint() is None:
-            raise ValueError(
-                f"{store.directory}: the unfinished run has no checkpoint; delete it and start anew"
-            )
+            raise ValueError(f"{store.directory}: the unfinished run has no checkpoint; delete it and start anew")
         store._write_status("running")
         return store
 
@@ -181,7 +177,5 @@ def check_complete(run: Path) -> Path:
         raise ValueError(f"{run}: not a run directory (it has no {STATUS_FILE}); give what `train` printed")
     state = json.loads(status.read_text(encoding="utf-8")).get("state")
     if state != "complete":
-        raise ValueError(
-            f"{run}: this run is {state}, not complete; resume it with `cipherlane train --resume`"
-        )
+        raise ValueError(f"{run}: this run is {state}, not complete; resume it with `cipherlane train --resume`")
     return run

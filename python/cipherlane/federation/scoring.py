@@ -85,13 +85,9 @@ def score_models(model: Path, data: Mapping[str, Path]) -> Scores:
                 f"{table.source} ({block.party!r}) and {tables[0].source} ({blocks[0].party!r}): {only} ids "
                 "are in one file only; keep the same ids in both"
             )
-    total = sum(
-        block.parameters.log_densities(table.inputs) for block, table in zip(blocks, tables, strict=True)
-    )
+    total = sum(block.parameters.log_densities(table.inputs) for block, table in zip(blocks, tables, strict=True))
     found, log_likelihood = mixture.responsibilities(np.asarray(total), blocks[0].weights)
-    return Scores(
-        blocks[0].id_column, tables[0].ids, np.asarray(found), float(log_likelihood) / len(tables[0].ids)
-    )
+    return Scores(blocks[0].id_column, tables[0].ids, np.asarray(found), float(log_likelihood) / len(tables[0].ids))
 
 
 def _score_through_sums(

@@ -137,9 +137,7 @@ def default_directory(plan: Plan) -> Path:
 class _Session:
     """One process's work on a run: the whole of it, or what was left to do."""
 
-    def __init__(
-        self, plan: Plan, store: RunStore, tell: Callable[[Progress], None], keep_messages: bool
-    ) -> None:
+    def __init__(self, plan: Plan, store: RunStore, tell: Callable[[Progress], None], keep_messages: bool) -> None:
         self._plan = plan
         self._store = store
         self._tell = tell
@@ -175,8 +173,7 @@ class _Session:
     def _roles(self, resume: bool) -> list[Responder]:
         make = DataParty.reopen if resume else DataParty.prepare
         parties: list[Responder] = [
-            make(party, self._store.party_store(party), self._store.party_files(party))
-            for party in self._plan.parties
+            make(party, self._store.party_store(party), self._store.party_files(party)) for party in self._plan.parties
         ]
         joint = None if self._plan.privacy.share_parameters == "never" else self._store.joint_model_file
         return [Arbiter(self._store.arbiter_store(), joint), *parties]

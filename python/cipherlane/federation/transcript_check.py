@@ -64,9 +64,7 @@ class Secrets:
             for digits in _TEXT_DIGITS
             for style in ("f", "e")
         } | {repr(float(value)).encode() for value in self.numbers}
-        self.texts = {
-            text for text in self.texts if sum(48 <= byte <= 57 for byte in text.lstrip(b"-0.")) >= 6
-        }
+        self.texts = {text for text in self.texts if sum(48 <= byte <= 57 for byte in text.lstrip(b"-0.")) >= 6}
 
     def _float_words(self) -> NDArray[np.uint64]:
         words: NDArray[np.uint64] = self.numbers.astype("<f8").view("<u8")
@@ -123,9 +121,7 @@ def check_transcript(
                 problems += _single_party_problems(message, from_parties)
             else:
                 from_parties.update(_binaries(message.fields))
-        findings += [
-            Finding(entry.index, entry.sender, entry.receiver, entry.kind, problem) for problem in problems
-        ]
+        findings += [Finding(entry.index, entry.sender, entry.receiver, entry.kind, problem) for problem in problems]
     return findings
 
 

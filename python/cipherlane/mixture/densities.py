@@ -75,9 +75,7 @@ def log_density(
     spreads = np.asarray(covariances, dtype=np.float64)
     expected = covariance_shape(covariance_type, components, features)
     if spreads.shape != expected:
-        raise ValueError(
-            f"covariances: expected shape {expected} for {covariance_type!r}, got {spreads.shape}"
-        )
+        raise ValueError(f"covariances: expected shape {expected} for {covariance_type!r}, got {spreads.shape}")
     check_finite("covariances", spreads)
     return Kernel.of(structure).densities(
         structure.arranged(samples), centres, spreads, np.zeros(components), thread_count(threads)

@@ -32,16 +32,16 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
     """Gaussian mixture fitted by expectation maximisation, with the interface of scikit-learn's.
 
     p(x) = sum_k pi_k N(x; mu_k, Sigma_k). Parameters, attributes and their meaning are scikit-learn's; added are
-    ``covariance_type="block"``, ``blocks``, ``threads`` and ``sample_weight`` in `fit`. Each EM iteration is one pass over
-    the data on all processors, with memory for a few thousand rows beside it.
+    ``covariance_type="block"``, ``blocks``, ``threads`` and ``sample_weight`` in `fit`. Each EM iteration is one pass
+    over the data on all processors, with memory for a few thousand rows beside it.
 
     Parameters
     ----------
     n_components : int, default 1
         Number K of Gaussians.
     covariance_type : {"full", "tied", "diag", "spherical", "block"}, default "full"
-        "block" keeps covariances between columns of the same group only, which is what parties that hold different columns
-        of the same rows can compute together.
+        "block" keeps covariances between columns of the same group only, which is what parties that hold different
+        columns of the same rows can compute together.
     tol : float, default 1e-3
         EM stops when the mean log-likelihood a row changes by less.
     reg_covar : float, default 1e-6
@@ -169,12 +169,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self._fit(X, sample_weight)
         return self
 
-    def fit_predict(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
-    ) -> NDArray[np.intp]:
+    def fit_predict(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> NDArray[np.intp]:
         """Estimate the parameters and return the most likely component of each row."""
         samples = self._fit(X, sample_weight)
-        return self._weighted_log_density(samples).argmax(axis=1)
+        return np.asarray(np.argmax(self._weighted_log_density(samples), axis=1), dtype=np.intp)
 
     def _fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> Float64:
         self._check_parameters()
@@ -200,9 +198,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
                     parameters = self.weights_, self.means_, self.covariances_
                 else:
                     parameters = self._start(samples, structure, weights, random_state)
-                parameters, bounds, converged = self._iterate(
-                    arranged, structure, parameters, weights, centre
-                )
+                parameters, bounds, converged = self._iterate(arranged, structure, parameters, weights, centre)
                 self._report_end(bounds, converged)
                 if best is None or bounds[-1] > best_bound:
                     best, best_bound = parameters, bounds[-1]
@@ -221,7 +217,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.weights_, self.means_, self.covariances_ = best
         self.precisions_cholesky_ = _precision_factors(self.covariances_, self.covariance_type)
         self.precisions_ = _precisions(self.precisions_cholesky_, self.covariance_type)
-        return samples
+        checked: Float64 = samples
+        return checked
 
     def _iterate(
         self,
@@ -231,7 +228,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         sample_weight: Float64 | None,
         centre: Float64,
     ) -> tuple[tuple[Float64, Float64, Float64], list[float], bool]:
-        """Run EM from the given parameters; return the last ones, the mean log-likelihoods, and whether they settled."""
+        """Run EM from the given parameters; return the last ones, the mean log-likelihoods, whether they settled."""
         kernel = Kernel.of(structure)
         threads = thread_count(self.threads)
         total_weight = len(X) if sample_weight is None else sample_weight.sum()
@@ -261,7 +258,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
     ) -> tuple[Float64, Float64, Float64]:
         components, features = self.n_components, X.shape[1]
         given = (self.weights_init, self.means_init, self.precisions_init)
-        weights = means = covariances = np.empty(0)
+        weights: Float64 = np.empty(0)
+        means: Float64 = np.empty(0)
+        covariances: Float64 = np.empty(0)
         if any(one is None for one in given):
             resp = initial_responsibilities(X, components, self.init_params, random_state, sample_weight)
             statistics = sufficient_statistics(
@@ -278,7 +277,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
             weights = self._checked_weights(self.weights_init)
         if self.means_init is not None:
             means = np.asarray(self.means_init, dtype=np.float64)
-            if means.shape != (components, features):
+            if tuple(means.shape) != (components, features):
                 raise ValueError(
                     f"The parameter 'means' should have the shape of ({components}, {features}), but got {means.shape}"
                 )
@@ -313,9 +312,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
             if not np.isfinite(value) or value < 0:
                 raise ValueError(f"{name}: expected a number of at least 0, got {value}")
         if self.init_params not in METHODS:
-            raise ValueError(
-                f"init_params: expected one of {', '.join(map(repr, METHODS))}, got {self.init_params!r}"
-            )
+            raise ValueError(f"init_params: expected one of {', '.join(map(repr, METHODS))}, got {self.init_params!r}")
 
     def _checked_weights(self, weights: ArrayLike) -> Float64:
         array = np.asarray(weights, dtype=np.float64)
@@ -344,7 +341,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
             return 1.0 / array
         if not np.allclose(array, np.swapaxes(array, -1, -2)) or (np.linalg.eigvalsh(array) <= 0).any():
             raise ValueError("precisions_init: expected symmetric positive definite matrices")
-        return np.linalg.inv(array)
+        return np.asarray(np.linalg.inv(array), dtype=np.float64)
 
     # ---- use -------------------------------------------------------------------------------------------------
 
@@ -367,12 +364,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
         """Return the most likely component of each row, shape (n,)."""
-        return self._weighted_log_density(self._checked(X)).argmax(axis=1)
+        return np.asarray(np.argmax(self._weighted_log_density(self._checked(X)), axis=1), dtype=np.intp)
 
     def predict_proba(self, X: ArrayLike) -> Float64:
         """Return the responsibilities of each row, shape (n, K)."""
         joint = self._weighted_log_density(self._checked(X))
-        return np.exp(joint - logsumexp(joint, axis=1)[:, np.newaxis])
+        return np.asarray(np.exp(joint - logsumexp(joint, axis=1)[:, np.newaxis]), dtype=np.float64)
 
     def score_samples(self, X: ArrayLike) -> Float64:
         """Return log p(x) of each row, shape (n,)."""
@@ -399,9 +396,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """Draw rows from the fitted mixture; return them, component after component, and their components."""
         check_is_fitted(self)
         if n_samples < 1:
-            raise ValueError(
-                f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one sample."
-            )
+            raise ValueError(f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one sample.")
         random = check_random_state(self.random_state)
         counts = random.multinomial(n_samples, self.weights_)
         features = self.means_.shape[1]
@@ -431,9 +426,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
     def _report_end(self, bounds: list[float], converged: bool) -> None:
         if self.verbose:
             state = "converged" if converged else "did not converge"
-            print(
-                f"Initialization {state}. Mean log-likelihood {bounds[-1]:.5f} after {len(bounds)} iterations"
-            )
+            print(f"Initialization {state}. Mean log-likelihood {bounds[-1]:.5f} after {len(bounds)} iterations")
 
 
 def _precision_factors(covariances: Float64, covariance_type: str) -> Float64:

@@ -69,9 +69,7 @@ class Kernel:
             return self._pack_diagonal(means - centre, covariances, log_weights)
         return self._pack_triangular(means - centre, covariances, log_weights)
 
-    def _pack_triangular(
-        self, means: Float64, covariances: Float64, log_weights: Float64
-    ) -> tuple[Float64, Float64]:
+    def _pack_triangular(self, means: Float64, covariances: Float64, log_weights: Float64) -> tuple[Float64, Float64]:
         assert self.tiling is not None
         shared = self.structure.covariance_type == "tied"
         packed, constants = [], np.empty(len(means))
@@ -87,20 +85,13 @@ class Kernel:
                 # The kernel subtracts sums of squares; the density has half of them.
                 factors = [factor * np.sqrt(0.5) for factor, _ in parts]
                 log_determinant = sum(part for _, part in parts)
-            shifts = [
-                -factor @ mean[list(block)]
-                for factor, block in zip(factors, self.structure.blocks, strict=True)
-            ]
+            shifts = [-factor @ mean[list(block)] for factor, block in zip(factors, self.structure.blocks, strict=True)]
             packed.append(self.tiling.pack(factors, shifts))
             constants[k] = log_weights[k] + log_determinant - self.structure.features * _HALF_LOG_TWO_PI
         return np.concatenate(packed), constants
 
-    def _pack_diagonal(
-        self, means: Float64, covariances: Float64, log_weights: Float64
-    ) -> tuple[Float64, Float64]:
-        variances = np.broadcast_to(
-            covariances[:, np.newaxis] if covariances.ndim == 1 else covariances, means.shape
-        )
+    def _pack_diagonal(self, means: Float64, covariances: Float64, log_weights: Float64) -> tuple[Float64, Float64]:
+        variances = np.broadcast_to(covariances[:, np.newaxis] if covariances.ndim == 1 else covariances, means.shape)
         if not (variances > 0).all() or not np.isfinite(variances).all():
             raise _singular(int(np.argwhere(~((variances > 0) & np.isfinite(variances)))[0][0]))
         scales = np.sqrt(0.5 / variances)
@@ -111,9 +102,7 @@ class Kernel:
                 part = slice(k, k + together)
                 groups.append(np.concatenate([scales[part].T, shifts[part].T], axis=1).reshape(-1))
                 k += together
-        constants = (
-            log_weights - 0.5 * np.log(variances).sum(axis=1) - self.structure.features * _HALF_LOG_TWO_PI
-        )
+        constants = log_weights - 0.5 * np.log(variances).sum(axis=1) - self.structure.features * _HALF_LOG_TWO_PI
         return np.concatenate(groups), constants
 
     def _moments(self, components: int) -> Float64:
@@ -146,9 +135,7 @@ class Kernel:
                 return _diagonal_em(X, start, stop, shift, *arguments), raw
             t = self.tiling
             layout = (t.first_column, t.first_row, t.widths, t.height, weights, t.offsets, constants)
-            likelihood = _triangular_em(
-                X, start, stop, shift, *layout, moved, sample_weights, raw.counts, raw.moments
-            )
+            likelihood = _triangular_em(X, start, stop, shift, *layout, moved, sample_weights, raw.counts, raw.moments)
             return likelihood, raw
 
         parts = run(work, len(X), threads)

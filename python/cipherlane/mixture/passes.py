@@ -1,9 +1,9 @@
 """Passes over the samples, in blocks that stay in cache: densities, sufficient statistics, or both at once.
 
 A block holds its samples transposed, one feature a row (``rows``), shifted by the global centre. For covariances with
-off-diagonal entries the rows of each block of columns are followed by a row of ones, which carries the means, and padded
-to a multiple of four. Each pass takes samples [start, stop) and adds to the caller's arrays, so that threads run it on
-ranges of their own.
+off-diagonal entries the rows of each block of columns are followed by a row of ones, which carries the means, and
+padded to a multiple of four. Each pass takes samples [start, stop) and adds to the caller's arrays, so that threads run
+it on ranges of their own.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ else:
         triangular_tile,
     )
 
-# Samples a block: a tile's eight rows fit the first-level cache, all rows the second-level one. Measured: 192 to 256 are best.
+# Samples a block: a tile's eight rows fit the first-level cache, all rows the second. Measured: 192 to 256 are best.
 BLOCK = 256
 # Rows are a vector longer, or equal columns of all rows would fall into the same few sets of the cache.
 _STRIDE = BLOCK + 8
@@ -39,14 +39,14 @@ _ALIGNMENT = 8  # doubles
 
 
 @njit(error_model="numpy")
-def _aligned(rows, columns):  # type: ignore[no-untyped-def]
+def _aligned(rows, columns):
     memory = np.zeros(rows * columns + _ALIGNMENT)
     skip = (-(memory.ctypes.data >> 3)) & (_ALIGNMENT - 1)
     return memory[skip : skip + rows * columns].reshape(rows, columns)
 
 
 @njit(fastmath={"contract", "nsz"}, error_model="numpy")
-def _weighted_rows(rows, row, features, mean, weights, component, out, samples):  # type: ignore[no-untyped-def]
+def _weighted_rows(rows, row, features, mean, weights, component, out, samples):
     """Set out[i] = r_k (x[row + i] - mean[row + i]) for the next four features; zero past the last."""
     for i in range(4):
         if i < features:
@@ -58,7 +58,7 @@ def _weighted_rows(rows, row, features, mean, weights, component, out, samples):
 
 
 @njit(error_model="numpy")
-def _load_block(X, start, samples, padded, centre, first_column, first_row, widths, rows):  # type: ignore[no-untyped-def]
+def _load_block(X, start, samples, padded, centre, first_column, first_row, widths, rows):
     for b in range(widths.size):
         transpose(X, start, samples, first_column[b], widths[b], centre, rows, first_row[b])
     for row in range(rows.shape[0]):
@@ -67,7 +67,7 @@ def _load_block(X, start, samples, padded, centre, first_column, first_row, widt
 
 
 @njit(error_model="numpy")
-def _triangular_densities(rows, first_row, widths, weights, offsets, constants, padded, densities):  # type: ignore[no-untyped-def]
+def _triangular_densities(rows, first_row, widths, weights, offsets, constants, padded, densities):
     components = constants.size
     for k in range(components):
         for s in range(padded):
@@ -79,14 +79,12 @@ def _triangular_densities(rows, first_row, widths, weights, offsets, constants, 
             for b in range(widths.size):
                 for i in range(0, widths[b], 4):
                     at = k * per_component + offsets[tile]
-                    triangular_tile(
-                        weights, at, rows, first_row[b] + i, widths[b] + 1 - i, sample, densities, k
-                    )
+                    triangular_tile(weights, at, rows, first_row[b] + i, widths[b] + 1 - i, sample, densities, k)
                     tile += 1
 
 
 @njit(error_model="numpy")
-def _triangular_statistics(rows, first_row, widths, means, resp, padded, scratch, out):  # type: ignore[no-untyped-def]
+def _triangular_statistics(rows, first_row, widths, means, resp, padded, scratch, out):
     for k in range(resp.shape[0]):
         at = 0
         for b in range(widths.size):
@@ -99,14 +97,14 @@ def _triangular_statistics(rows, first_row, widths, means, resp, padded, scratch
 
 
 @njit(error_model="numpy")
-def _bias_rows(rows, first_row, widths):  # type: ignore[no-untyped-def]
+def _bias_rows(rows, first_row, widths):
     for b in range(widths.size):
         for s in range(rows.shape[1]):
             rows[first_row[b] + widths[b], s] = 1.0
 
 
 @njit(error_model="numpy")
-def _take_responsibilities(resp, start, samples, padded, out, counts):  # type: ignore[no-untyped-def]
+def _take_responsibilities(resp, start, samples, padded, out, counts):
     for k in range(out.shape[0]):
         count = 0.0
         for s in range(samples):
@@ -119,14 +117,14 @@ def _take_responsibilities(resp, start, samples, padded, out, counts):  # type: 
 
 
 @njit(error_model="numpy")
-def _clear_padding(resp, samples, padded):  # type: ignore[no-untyped-def]
+def _clear_padding(resp, samples, padded):
     for k in range(resp.shape[0]):
         for s in range(samples, padded):
             resp[k, s] = 0.0
 
 
 @njit(error_model="numpy")
-def _padded(samples):  # type: ignore[no-untyped-def]
+def _padded(samples):
     return (samples + 31) // 32 * 32
 
 
@@ -134,7 +132,7 @@ def _padded(samples):  # type: ignore[no-untyped-def]
 def triangular_em(
     X, start, stop, centre, first_column, first_row, widths, height, weights, offsets, constants, means,
     sample_weights, counts, out,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """E and M step in one; returns the log-likelihood."""
     components = constants.size
     rows, densities, scratch = _aligned(height, _STRIDE), _aligned(components, _STRIDE), _aligned(4, _STRIDE)
@@ -155,7 +153,7 @@ def triangular_em(
 @njit(nogil=True, cache=CACHE, error_model="numpy")
 def triangular_densities(
     X, start, stop, centre, first_column, first_row, widths, height, weights, offsets, constants, out
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """E step alone: out[i, k] = log density."""
     components = constants.size
     rows, densities = _aligned(height, _STRIDE), _aligned(components, _STRIDE)
@@ -173,7 +171,7 @@ def triangular_densities(
 @njit(nogil=True, cache=CACHE, error_model="numpy")
 def triangular_statistics(
     X, start, stop, centre, first_column, first_row, widths, height, resp, means, counts, out
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """M step's sums alone, from given responsibilities."""
     components = resp.shape[1]
     rows, block, scratch = _aligned(height, _STRIDE), _aligned(components, _STRIDE), _aligned(4, _STRIDE)
@@ -187,14 +185,14 @@ def triangular_statistics(
 
 
 @njit(fastmath={"contract", "nsz"}, error_model="numpy")
-def _squares(rows, features, padded):  # type: ignore[no-untyped-def]
+def _squares(rows, features, padded):
     for j in range(features):
         for s in range(padded):
             rows[features + j, s] = rows[j, s] * rows[j, s]
 
 
 @njit(error_model="numpy")
-def _diagonal_densities(rows, features, weights, constants, padded, densities):  # type: ignore[no-untyped-def]
+def _diagonal_densities(rows, features, weights, constants, padded, densities):
     components = constants.size
     for k in range(components):
         for s in range(padded):
@@ -208,7 +206,7 @@ def _diagonal_densities(rows, features, weights, constants, padded, densities): 
 
 
 @njit(error_model="numpy")
-def _diagonal_statistics(rows, resp, padded, out):  # type: ignore[no-untyped-def]
+def _diagonal_statistics(rows, resp, padded, out):
     """Add to out the tiles of resp rows^T, component groups outermost."""
     components, height = resp.shape[0], rows.shape[0]
     k = 0
@@ -222,7 +220,7 @@ def _diagonal_statistics(rows, resp, padded, out):  # type: ignore[no-untyped-de
 
 
 @njit(nogil=True, cache=CACHE, error_model="numpy")
-def diagonal_em(X, start, stop, centre, weights, constants, sample_weights, counts, out):  # type: ignore[no-untyped-def]
+def diagonal_em(X, start, stop, centre, weights, constants, sample_weights, counts, out):
     """E and M step in one; returns the log-likelihood."""
     components, features = constants.size, X.shape[1]
     rows, densities = _aligned((2 * features + 3) // 4 * 4, _STRIDE), _aligned(components, _STRIDE)
@@ -244,7 +242,7 @@ def diagonal_em(X, start, stop, centre, weights, constants, sample_weights, coun
 
 
 @njit(nogil=True, cache=CACHE, error_model="numpy")
-def diagonal_densities(X, start, stop, centre, weights, constants, out):  # type: ignore[no-untyped-def]
+def diagonal_densities(X, start, stop, centre, weights, constants, out):
     """E step alone: out[i, k] = log density."""
     components, features = constants.size, X.shape[1]
     rows, densities = _aligned(features, _STRIDE), _aligned(components, _STRIDE)
@@ -262,7 +260,7 @@ def diagonal_densities(X, start, stop, centre, weights, constants, out):  # type
 
 
 @njit(nogil=True, cache=CACHE, error_model="numpy")
-def diagonal_statistics(X, start, stop, centre, resp, counts, out):  # type: ignore[no-untyped-def]
+def diagonal_statistics(X, start, stop, centre, resp, counts, out):
     """M step's sums alone, from given responsibilities."""
     components, features = resp.shape[1], X.shape[1]
     rows, block = _aligned((2 * features + 3) // 4 * 4, _STRIDE), _aligned(components, _STRIDE)

@@ -11,7 +11,7 @@ TILE_SAMPLES = 32
 
 
 @njit
-def triangular_tile(weights, at, rows, row, count, sample, out, component):  # type: ignore[no-untyped-def]
+def triangular_tile(weights, at, rows, row, count, sample, out, component):
     """Subtract sum_{i<4} (sum_{j<count} weights[at + 4 j + i] rows[row + j, s])^2 from out[component, s]."""
     for s in range(sample, sample + TILE_SAMPLES):
         for i in range(4):
@@ -22,7 +22,7 @@ def triangular_tile(weights, at, rows, row, count, sample, out, component):  # t
 
 
 @njit
-def diagonal_tile(weights, at, components, rows, count, sample, out, component):  # type: ignore[no-untyped-def]
+def diagonal_tile(weights, at, components, rows, count, sample, out, component):
     """Subtract sum_j (scale_ji rows[j, s] - shift_ji)^2 from out[component + i, s], i < components.
 
     ``weights`` holds, for each feature, the scales and then the shifts of the components.
@@ -37,7 +37,7 @@ def diagonal_tile(weights, at, components, rows, count, sample, out, component):
 
 
 @njit
-def product_tile(left, first, height, right, row, count, out, at):  # type: ignore[no-untyped-def]
+def product_tile(left, first, height, right, row, count, out, at):
     """Add sum_{s<count} left[first + i, s] right[row + j, s] to out[at + 4 i + j], i < height, j < 4."""
     for i in range(height):
         for j in range(4):
@@ -48,7 +48,7 @@ def product_tile(left, first, height, right, row, count, out, at):  # type: igno
 
 
 @njit
-def transpose(X, start, samples, first, columns, shift, out, row):  # type: ignore[no-untyped-def]
+def transpose(X, start, samples, first, columns, shift, out, row):
     """Set out[row + j, s] = X[start + s, first + j] - shift[first + j]."""
     for column in range(columns):
         for sample in range(samples):

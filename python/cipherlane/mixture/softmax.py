@@ -40,7 +40,7 @@ def _double_of(typing_context: Any, x: Any) -> Any:
 
 # Contraction to fused multiply-adds is the one liberty these may take: with reassociation, the rounding of k is lost.
 @njit(fastmath={"contract"}, error_model="numpy")
-def exponential(x):  # type: ignore[no-untyped-def]
+def exponential(x):
     """Return exp(x) for x <= 0, to 2 units in the last place, and 0 below -708.
 
     x = k ln 2 + r with |r| <= ln(2)/2; exp(r) by its Taylor polynomial of degree 13, whose remainder is below
@@ -69,7 +69,7 @@ def exponential(x):  # type: ignore[no-untyped-def]
 
 
 @njit(fastmath={"contract"}, error_model="numpy")
-def _exponentials(densities, components, samples, largest, total):  # type: ignore[no-untyped-def]
+def _exponentials(densities, components, samples, largest, total):
     for s in range(samples):
         largest[s] = densities[0, s]
     for k in range(1, components):
@@ -86,7 +86,7 @@ def _exponentials(densities, components, samples, largest, total):  # type: igno
 
 
 @njit(fastmath={"contract", "reassoc", "nsz"}, error_model="numpy")
-def _normalise(densities, components, samples, factors, counts):  # type: ignore[no-untyped-def]
+def _normalise(densities, components, samples, factors, counts):
     for k in range(components):
         count = 0.0
         for s in range(samples):
@@ -97,7 +97,7 @@ def _normalise(densities, components, samples, factors, counts):  # type: ignore
 
 
 @njit(error_model="numpy")
-def softmax(densities, components, samples, weights, start, largest, total, counts):  # type: ignore[no-untyped-def]
+def softmax(densities, components, samples, weights, start, largest, total, counts):
     """Turn log joint densities into responsibilities in place; return the sum of their log normalisers.
 
     Parameters

@@ -23,8 +23,9 @@ def initial_responsibilities(
     """
     rows = len(X)
     if method == "random":
-        resp = np.asarray(random_state.uniform(size=(rows, components)), dtype=np.float64)
-        return resp / resp.sum(axis=1)[:, np.newaxis]
+        drawn: Float64 = random_state.uniform(size=(rows, components))
+        drawn /= drawn.sum(axis=1)[:, np.newaxis]
+        return drawn
     resp = np.zeros((rows, components))
     if method == "kmeans":
         kmeans = KMeans(n_clusters=components, n_init=1, random_state=random_state)

@@ -78,9 +78,7 @@ class SufficientStatistics:
         )
 
     @classmethod
-    def from_raw(
-        cls, kernel: Kernel, raw: Raw, about: Float64, centre: Float64, n_rows: int
-    ) -> SufficientStatistics:
+    def from_raw(cls, kernel: Kernel, raw: Raw, about: Float64, centre: Float64, n_rows: int) -> SufficientStatistics:
         """Return the statistics that the kernels' sums stand for."""
         structure = kernel.structure
         sums, squares, points = kernel.unpack(raw, about, centre)
@@ -107,9 +105,7 @@ def check_responsibilities(resp: ArrayLike, rows: int) -> Float64:
     check_finite("resp", array)
     if (array < 0).any():
         row, column = np.argwhere(array < 0)[0]
-        raise ValueError(
-            f"resp: expected numbers of at least 0, got {array[row, column]} at ({row}, {column})"
-        )
+        raise ValueError(f"resp: expected numbers of at least 0, got {array[row, column]} at ({row}, {column})")
     return array
 
 
@@ -151,8 +147,8 @@ def sufficient_statistics(
     sample_weight : array_like of shape (n,), optional
         Multiplies the rows of ``resp``.
     centre : array_like of shape (d,) or (K, d), optional
-        Where moments are taken about. Statistics add up only about the same centre. Default: each component's mean, which
-        keeps most digits.
+        Where moments are taken about. Statistics add up only about the same centre. Default: each component's mean,
+        which keeps most digits.
     threads : int, optional
         Default: CIPHERLANE_THREADS, or all processors.
 
@@ -191,9 +187,7 @@ def sufficient_statistics(
     else:
         given = np.asarray(centre, dtype=np.float64)
         if given.shape not in ((features,), (components, features)):
-            raise ValueError(
-                f"centre: expected shape ({features},) or ({components}, {features}), got {given.shape}"
-            )
+            raise ValueError(f"centre: expected shape ({features},) or ({components}, {features}), got {given.shape}")
         check_finite("centre", given)
         about = np.array(np.broadcast_to(given, (components, features)))
     kernel = Kernel.of(structure)
@@ -227,8 +221,8 @@ def m_step(
 ) -> tuple[Float64, Float64]:
     """Return the means and covariances of greatest likelihood: the M step.
 
-    mu_k = c_k + s_k / N_k and Sigma_k = S_k / N_k - (mu_k - c_k)(mu_k - c_k)^T + reg_covar I, of which each type keeps its
-    free entries. (Bishop, "Pattern Recognition and Machine Learning", 2006, section 9.2.2.)
+    mu_k = c_k + s_k / N_k and Sigma_k = S_k / N_k - (mu_k - c_k)(mu_k - c_k)^T + reg_covar I, of which each type keeps
+    its free entries. (Bishop, "Pattern Recognition and Machine Learning", 2006, section 9.2.2.)
 
     Parameters
     ----------

@@ -68,9 +68,7 @@ class Structure:
             return cls(covariance_type, features, check_blocks(blocks, features))
         if blocks is not None:
             raise ValueError(f'blocks: only for covariance_type="block", got them with {covariance_type!r}')
-        return cls(
-            covariance_type, features, (tuple(range(features)),) if cls._correlates(covariance_type) else ()
-        )
+        return cls(covariance_type, features, (tuple(range(features)),) if cls._correlates(covariance_type) else ())
 
     @staticmethod
     def _correlates(covariance_type: str) -> bool:

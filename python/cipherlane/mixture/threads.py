@@ -36,9 +36,7 @@ def thread_count(threads: int | None = None) -> int:
             affinity = getattr(os, "sched_getaffinity", None)
             return max(1, len(affinity(0)) if affinity else os.cpu_count() or 1)
         if not text.isdigit() or not 1 <= int(text) <= _MOST_THREADS:
-            raise ValueError(
-                f"CIPHERLANE_THREADS: expected a whole number from 1 to {_MOST_THREADS}, got {text!r}"
-            )
+            raise ValueError(f"CIPHERLANE_THREADS: expected a whole number from 1 to {_MOST_THREADS}, got {text!r}")
         return int(text)
     if isinstance(threads, bool) or not isinstance(threads, int):
         raise TypeError(f"threads: expected an int or None, got {type(threads).__name__}")
@@ -60,7 +58,7 @@ def run(work: Callable[[int, int, int], Any], samples: int, threads: int) -> lis
         return [first, *(other.result() for other in others)]
 
 
-class _Notice(event.Listener):  # type: ignore[misc]
+class _Notice(event.Listener):
     """Says once that a function is being compiled."""
 
     def __init__(self, name: str) -> None:
@@ -96,7 +94,7 @@ class Announced:
                 _compiling,
                 event.install_listener("numba:compile", _Notice(self._function.py_func.__name__)),
             ):
-                self._function.compile(tuple(typeof(argument) for argument in arguments))
+                self._function.compile(tuple(map(typeof, arguments)))
             self._ready = True
         return self._function(*arguments)
 

@@ -120,9 +120,7 @@ def _make_triangular_tile() -> Any:
 
 def _make_diagonal_tile(components: int) -> Any:
     @intrinsic
-    def tile(
-        typing_context: Any, weights: Any, rows: Any, stride: Any, count: Any, out: Any, out_stride: Any
-    ) -> Any:
+    def tile(typing_context: Any, weights: Any, rows: Any, stride: Any, count: Any, out: Any, out_stride: Any) -> Any:
         signature = types.void(types.uintp, types.uintp, types.intp, types.intp, types.uintp, types.intp)
 
         def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
@@ -195,17 +193,13 @@ def _make_product_tile(rows: int) -> Any:
 
 def _make_transpose() -> Any:
     @intrinsic
-    def tile(
-        typing_context: Any, source: Any, stride: Any, target: Any, target_stride: Any, shift: Any
-    ) -> Any:
+    def tile(typing_context: Any, source: Any, stride: Any, target: Any, target_stride: Any, shift: Any) -> Any:
         signature = types.void(types.uintp, types.intp, types.uintp, types.intp, types.uintp)
 
         def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
             source, stride, target, target_stride, shift = arguments
             source, target, shift = (_pointer(builder, address) for address in (source, target, shift))
-            rows = [
-                _load(builder, builder.gep(source, [builder.mul(_INT64(i), stride)])) for i in range(_LANES)
-            ]
+            rows = [_load(builder, builder.gep(source, [builder.mul(_INT64(i), stride)])) for i in range(_LANES)]
             # Exchange off-diagonal blocks of half the size at each level.
             half = _LANES // 2
             while half:
@@ -238,7 +232,8 @@ _WORD = 8
 
 
 @njit
-def triangular_tile(weights, at, rows, row, count, sample, out, component):  # type: ignore[no-untyped-def]
+def triangular_tile(weights, at, rows, row, count, sample, out, component):
+    """Subtract four squared rows of weights times features from out; see `plain_tiles`."""
     stride = rows.shape[1]
     _triangular(
         weights.ctypes.data + _WORD * at,
@@ -250,7 +245,8 @@ def triangular_tile(weights, at, rows, row, count, sample, out, component):  # t
 
 
 @njit
-def diagonal_tile(weights, at, components, rows, count, sample, out, component):  # type: ignore[no-untyped-def]
+def diagonal_tile(weights, at, components, rows, count, sample, out, component):
+    """Subtract scaled squared distances of up to four components from out; see `plain_tiles`."""
     stride = rows.shape[1]
     weight = weights.ctypes.data + _WORD * at
     data = rows.ctypes.data + _WORD * sample
@@ -264,7 +260,8 @@ def diagonal_tile(weights, at, components, rows, count, sample, out, component):
 
 
 @njit
-def product_tile(left, first, height, right, row, count, out, at):  # type: ignore[no-untyped-def]
+def product_tile(left, first, height, right, row, count, out, at):
+    """Add the products of up to four rows with four others to out; see `plain_tiles`."""
     stride = right.shape[1]
     a = left.ctypes.data + _WORD * first * stride
     b = right.ctypes.data + _WORD * row * stride
@@ -278,7 +275,8 @@ def product_tile(left, first, height, right, row, count, out, at):  # type: igno
 
 
 @njit
-def transpose(X, start, samples, first, columns, shift, out, row):  # type: ignore[no-untyped-def]
+def transpose(X, start, samples, first, columns, shift, out, row):
+    """Set rows of out to shifted columns of X; see `plain_tiles`."""
     width = X.shape[1]
     stride = out.shape[1]
     whole = samples // _TRANSPOSE * _TRANSPOSE if columns >= _TRANSPOSE else 0

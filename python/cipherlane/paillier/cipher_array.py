@@ -82,9 +82,7 @@ class CipherArray(Refusals):
     _scale_bits: int
 
     def __init__(self) -> None:
-        raise TypeError(
-            "CipherArray: made by PublicKey.encrypt(...) or CipherArray.from_bytes(...), not directly"
-        )
+        raise TypeError("CipherArray: made by PublicKey.encrypt(...) or CipherArray.from_bytes(...), not directly")
 
     # ---- construction --------------------------------------------------------------------------------------
 
@@ -402,8 +400,7 @@ class CipherArray(Refusals):
         """
         if isinstance(other, CipherArray):
             raise TypeError(
-                "x * y: both are encrypted, and Paillier encryption can only add; one of them must be "
-                "plain numbers"
+                "x * y: both are encrypted, and Paillier encryption can only add; one of them must be plain numbers"
             )
         factors = as_factors(other, self._codec, self._key.n, "x * factors")  # type: ignore[arg-type]
         scale_bits, bound = self._scaled_by(factors, factors.largest, "x * factors")
@@ -430,19 +427,13 @@ class CipherArray(Refusals):
     def __matmul__(self, other: object) -> CipherArray:
         """Return ``x @ matrix`` for a plain matrix or vector."""
         if isinstance(other, CipherArray):
-            raise TypeError(
-                "x @ y: both are encrypted, and Paillier encryption can only add; one must be plain"
-            )
+            raise TypeError("x @ y: both are encrypted, and Paillier encryption can only add; one must be plain")
         self._layout.require_axes("x @ matrix")
         if self._layout.packed:
-            raise ValueError(
-                "x @ matrix: the last axis is packed, and its slots cannot be mixed; use matrix @ x"
-            )
+            raise ValueError("x @ matrix: the last axis is packed, and its slots cannot be mixed; use matrix @ x")
         matrix = as_values(other, "matrix")  # type: ignore[arg-type]
         if not 1 <= self.ndim <= 2 or not 1 <= matrix.ndim <= 2:
-            raise ValueError(
-                f"x @ matrix: expected 1 or 2 axes on both sides, got {self.ndim} and {matrix.ndim}"
-            )
+            raise ValueError(f"x @ matrix: expected 1 or 2 axes on both sides, got {self.ndim} and {matrix.ndim}")
         # x A = (Aᵀ xᵀ)ᵀ, and a vector is its own transpose.
         return (self.T.__rmatmul__(matrix.T)).T
 
@@ -456,14 +447,11 @@ class CipherArray(Refusals):
                 "reshape first"
             )
         if self._layout.free_axes == 0:
-            raise ValueError(
-                "matrix @ x: the only axis is packed, and its slots cannot be mixed; use FixedPoint"
-            )
+            raise ValueError("matrix @ x: the only axis is packed, and its slots cannot be mixed; use FixedPoint")
         inner = factors.shape[-1]
         if inner != self.shape[0]:
             raise ValueError(
-                f"matrix @ x: shapes {factors.shape} and {self.shape} do not fit ({inner} and "
-                f"{self.shape[0]})"
+                f"matrix @ x: shapes {factors.shape} and {self.shape} do not fit ({inner} and {self.shape[0]})"
             )
         scale_bits, bound = self._scaled_by(factors, factors.row_bound(), "matrix @ x")
         layout = self._layout.reshaped((*factors.shape[:-1], *self.shape[1:]))
@@ -476,9 +464,7 @@ class CipherArray(Refusals):
             batch = context.segment_sum(self._batch(), nothing, np.zeros(layout.count + 1, dtype=np.int64))
         else:
             weights = factors.magnitudes.reshape(rows, inner, -1)
-            batch = context.linear_combinations(
-                self._batch(), columns, weights, factors.negative.reshape(rows, inner)
-            )
+            batch = context.linear_combinations(self._batch(), columns, weights, factors.negative.reshape(rows, inner))
         return self._derived(batch, layout, bound, scale_bits=scale_bits)
 
     # ---- shape ---------------------------------------------------------------------------------------------
@@ -563,9 +549,7 @@ class CipherArray(Refusals):
             raise TypeError(f"public_key: expected a PublicKey, got {type(public_key).__name__}")
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"data: expected bytes, got {type(data).__name__}")
-        header, layout, ciphertexts = serialisation.unpack(
-            bytes(data), public_key.n, public_key.modulus_digest
-        )
+        header, layout, ciphertexts = serialisation.unpack(bytes(data), public_key.n, public_key.modulus_digest)
         return cls._from_limbs(public_key, ciphertexts, layout, header.codec, header.scale_bits, header.bound)
 
     @classmethod
@@ -577,7 +561,5 @@ class CipherArray(Refusals):
         batch = context.upload(ciphertexts)
         offender = context.first_not_invertible(ciphertexts)
         if offender >= 0:
-            raise ValueError(
-                f"ciphertexts[{offender}]: shares a factor with the modulus n, so it is no ciphertext"
-            )
+            raise ValueError(f"ciphertexts[{offender}]: shares a factor with the modulus n, so it is no ciphertext")
         return cls._make(key, batch, layout, codec, scale_bits=scale_bits, bound=bound, fresh=False)

@@ -134,9 +134,7 @@ class Packed:
         _check_bits("scale_bits", self.scale_bits, 0)
         _check_bits("headroom_bits", self.headroom_bits, 0)
         if self.axis is not None and (isinstance(self.axis, bool) or self.axis != -1):
-            raise ValueError(
-                f"axis: expected None (the whole array) or -1 (the last axis), got {self.axis!r}"
-            )
+            raise ValueError(f"axis: expected None (the whole array) or -1 (the last axis), got {self.axis!r}")
         if self.value_bits(self.scale_bits) < 0:
             raise ValueError(
                 f"slot_bits: {self.slot_bits} bits have no room for a sign, {self.headroom_bits} "

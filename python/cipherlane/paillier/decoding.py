@@ -30,9 +30,7 @@ def decode(plaintexts: Limbs, layout: Layout, scale_bits: int, bound: int, n: in
     if scale_bits:
         flat = _native.decode_float64(plaintexts, count, scale_bits, slots, slot_bits, number_to_limbs(n))
         # Both are rounded to the nearest float, which keeps their order.
-        limit = (
-            math.inf if bound.bit_length() - scale_bits > 1023 else float(Fraction(bound, 1 << scale_bits))
-        )
+        limit = math.inf if bound.bit_length() - scale_bits > 1023 else float(Fraction(bound, 1 << scale_bits))
         outside = np.abs(flat) > limit
     else:
         flat = _integers(plaintexts, count, slots, slot_bits, n)

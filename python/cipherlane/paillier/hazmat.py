@@ -47,9 +47,7 @@ def _listed(name: str, values: Integers) -> tuple[list[int], bool]:
 def _limbs(name: str, values: list[int], least: int, beyond: int, beyond_name: str) -> Limbs:
     for index, value in enumerate(values):
         if not least <= value < beyond:
-            raise ValueError(
-                f"{name}[{index}]: expected an integer in [{least}, {beyond_name}), got one outside"
-            )
+            raise ValueError(f"{name}[{index}]: expected an integer in [{least}, {beyond_name}), got one outside")
     return to_limbs(values, limb_count((beyond - 1).bit_length()))
 
 
@@ -114,12 +112,8 @@ def encrypt(public_key: PublicKey, plaintexts: Integers, obfuscators: Integers) 
 @overload
 def encrypt_with_exponents(public_key: PublicKey, plaintexts: int, exponents: int) -> int: ...
 @overload
-def encrypt_with_exponents(
-    public_key: PublicKey, plaintexts: Sequence[int], exponents: Sequence[int]
-) -> list[int]: ...
-def encrypt_with_exponents(
-    public_key: PublicKey, plaintexts: Integers, exponents: Integers
-) -> int | list[int]:
+def encrypt_with_exponents(public_key: PublicKey, plaintexts: Sequence[int], exponents: Sequence[int]) -> list[int]: ...
+def encrypt_with_exponents(public_key: PublicKey, plaintexts: Integers, exponents: Integers) -> int | list[int]:
     """Return (1 + m n) h_s^α mod n² for the caller's exponents α in [0, 2^⌈|n|/2⌉).
 
     Raises

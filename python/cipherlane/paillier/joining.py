@@ -53,8 +53,7 @@ def concatenate(arrays: Sequence[CipherArray], axis: int = 0) -> CipherArray:
     shapes = [(*part.shape[:along], *part.shape[along + 1 :]) for part in parts]
     if any(shape != shapes[0] or part.ndim != first.ndim for shape, part in zip(shapes, parts, strict=True)):
         raise ValueError(
-            f"arrays: expected the same shape except along axis {along}, got "
-            f"{', '.join(str(p.shape) for p in parts)}"
+            f"arrays: expected the same shape except along axis {along}, got {', '.join(str(p.shape) for p in parts)}"
         )
     total = sum(part.shape[along] for part in parts)
     layout = first._layout.reshaped((*first.shape[:along], total, *first.shape[along + 1 :]))

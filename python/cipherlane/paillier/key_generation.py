@@ -86,13 +86,7 @@ def _structured_prime(bits: int) -> _StructuredPrime:
         for i in _survivors(s, start):
             t = start + 2 * i
             p = 2 * s * t + 1
-            if (
-                gmpy2.is_strong_prp(t, 2)
-                and gmpy2.is_strong_prp(p, 2)
-                and t != s
-                and _is_prime(t)
-                and _is_prime(p)
-            ):
+            if gmpy2.is_strong_prp(t, 2) and gmpy2.is_strong_prp(p, 2) and t != s and _is_prime(t) and _is_prime(p):
                 return _StructuredPrime(p, s, t)
 
 
@@ -109,11 +103,7 @@ def _prime_pair(bits: int) -> tuple[_StructuredPrime, _StructuredPrime]:
         p, q = _structured_prime(bits // 2), _structured_prime(bits // 2)
         # Close primes would let Fermat's method factor n; |p - q| this small has probability 2^-98.
         far_apart = abs(p.p - q.p) >> (bits // 2 - 100) != 0
-        if (
-            far_apart
-            and gmpy2.gcd(p.p - 1, q.p - 1) == 2
-            and gmpy2.gcd(p.p * q.p, (p.p - 1) * (q.p - 1)) == 1
-        ):
+        if far_apart and gmpy2.gcd(p.p - 1, q.p - 1) == 2 and gmpy2.gcd(p.p * q.p, (p.p - 1) * (q.p - 1)) == 1:
             return p, q
 
 

@@ -48,9 +48,7 @@ class Layout:
         if isinstance(codec, FixedPoint):
             return cls(shape, 1, 0, False, None)
         if codec.axis == -1 and not shape:
-            raise ValueError(
-                "values: Packed(axis=-1) expects at least one axis to pack, got a scalar; use axis=None"
-            )
+            raise ValueError("values: Packed(axis=-1) expects at least one axis to pack, got a scalar; use axis=None")
         return cls(shape, codec.slots(modulus_bits), codec.slot_bits, True, codec.axis)
 
     def reshaped(self, shape: tuple[int, ...]) -> Layout:
@@ -142,9 +140,7 @@ def broadcast(a: Layout, b: Layout, operation: str) -> Layout:
     fixed = (a.whole and a.shape != b.shape) or (a.packed and not a.whole and a.shape[-1] != b.shape[-1])
     if fixed:
         where = "the whole shape" if a.whole else "the packed last axis"
-        raise ValueError(
-            f"{operation}: {where} must be the same on both sides, got shapes {a.shape} and {b.shape}"
-        )
+        raise ValueError(f"{operation}: {where} must be the same on both sides, got shapes {a.shape} and {b.shape}")
     return a.reshaped(_broadcast_shapes(a.shape, b.shape, operation))
 
 
@@ -165,22 +161,16 @@ def broadcast_plain(array: Layout, shape: tuple[int, ...], operation: str) -> tu
     result = array.reshaped(_broadcast_shapes(array.shape, shape, operation))
     if array.whole:
         if result.shape != array.shape:
-            raise ValueError(
-                f"{operation}: {shape} does not broadcast to the packed array's shape {array.shape}"
-            )
+            raise ValueError(f"{operation}: {shape} does not broadcast to the packed array's shape {array.shape}")
         return array, result
     if not array.packed:
         return array.reshaped(shape), result
     if result.shape[-1] != array.shape[-1]:
-        raise ValueError(
-            f"{operation}: the packed last axis of {array.shape} cannot broadcast to shape {result.shape}"
-        )
+        raise ValueError(f"{operation}: the packed last axis of {array.shape} cannot broadcast to shape {result.shape}")
     return array.reshaped((*shape[:-1], array.shape[-1])), result
 
 
-def broadcast_factors(
-    array: Layout, shape: tuple[int, ...], operation: str
-) -> tuple[Layout, Positions | None]:
+def broadcast_factors(array: Layout, shape: tuple[int, ...], operation: str) -> tuple[Layout, Positions | None]:
     """Return the layout of a product, and which factor goes to each ciphertext.
 
     None stands for the obvious: one factor for each ciphertext in order, or one for all. A packed ciphertext
@@ -278,9 +268,7 @@ def check_axes(layout: Layout, axis: int | tuple[int, ...] | None, operation: st
     axes = []
     for one in given:
         if isinstance(one, bool) or not isinstance(one, (int, np.integer)):
-            raise TypeError(
-                f"{operation}: axis: expected an int, a tuple of int or None, got {type(one).__name__}"
-            )
+            raise TypeError(f"{operation}: axis: expected an int, a tuple of int or None, got {type(one).__name__}")
         if not -ndim <= one < ndim:
             raise ValueError(f"{operation}: axis {one} does not exist in an array of {ndim} axes")
         axes.append(int(one) % ndim)

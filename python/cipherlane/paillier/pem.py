@@ -71,9 +71,7 @@ def seal(content: Secrets, password: str | bytes) -> str:
     salt, nonce = system_random.token_bytes(16), system_random.token_bytes(12)
     n, p = 1 << _SCRYPT_LOG_N, 1
     header = (
-        f"Version: {_VERSION}\n"
-        f"Scrypt: n={n} r={_SCRYPT_R} p={p} salt={salt.hex()}\n"
-        f"AES-256-GCM: nonce={nonce.hex()}\n"
+        f"Version: {_VERSION}\nScrypt: n={n} r={_SCRYPT_R} p={p} salt={salt.hex()}\nAES-256-GCM: nonce={nonce.hex()}\n"
     )
     generators = content.generators
     plain = json.dumps(
@@ -111,9 +109,7 @@ def unseal(text: str | bytes, password: str | bytes) -> Secrets:
             f"private key: malformed; expected the text between BEGIN and END {_LABEL}, as to_pem wrote it"
         )
     if int(match["version"]) != _VERSION:
-        raise ValueError(
-            f"private key: expected version {_VERSION}, got {match['version']}; update to read it"
-        )
+        raise ValueError(f"private key: expected version {_VERSION}, got {match['version']}; update to read it")
     n, r, p = int(match["n"]), int(match["r"]), int(match["p"])
     least, most = 1 << _SCRYPT_LOG_N, 1 << _SCRYPT_MOST_LOG_N
     if not least <= n <= most or n & (n - 1) != 0 or r != _SCRYPT_R or not 1 <= p <= _SCRYPT_MOST_P:
@@ -153,8 +149,6 @@ def _parse(plain: bytes) -> Secrets:
         generators = fields["generators"]
         h_s = fields["h_s"]
         pair = None if generators is None else (int(generators[0], 16), int(generators[1], 16))
-        return Secrets(
-            int(fields["p"], 16), int(fields["q"], 16), None if h_s is None else int(h_s, 16), pair
-        )
+        return Secrets(int(fields["p"], 16), int(fields["q"], 16), None if h_s is None else int(h_s, 16), pair)
     except (ValueError, KeyError, TypeError, IndexError):
         raise ValueError("private key: its content is not that of version 1; update to read it") from None

@@ -34,9 +34,7 @@ def _check_primes(p: int, q: int) -> None:
             f"{q.bit_length()}; the shorter makes the key weak"
         )
     if gmpy2.gcd(p * q, (p - 1) * (q - 1)) != 1:
-        raise ValueError(
-            "p, q: expected gcd(p q, (p - 1)(q - 1)) = 1, which decryption needs; make another pair"
-        )
+        raise ValueError("p, q: expected gcd(p q, (p - 1)(q - 1)) = 1, which decryption needs; make another pair")
 
 
 def _check_generators(p: int, q: int, generators: tuple[int, int]) -> tuple[int, int]:
@@ -90,9 +88,7 @@ class PrivateKey:
 
     __slots__ = ("__weakref__", "_contexts", "_generators", "_p", "_public_key", "_q")
 
-    def __init__(
-        self, p: int, q: int, *, h_s: int | None = None, generators: tuple[int, int] | None = None
-    ) -> None:
+    def __init__(self, p: int, q: int, *, h_s: int | None = None, generators: tuple[int, int] | None = None) -> None:
         p, q = check_integer("p", p), check_integer("q", q)
         _check_primes(p, q)
         self._p = p
@@ -286,6 +282,4 @@ class PrivateKey:
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled."""
-        raise TypeError(
-            "PrivateKey: cannot be pickled, which would write it unencrypted; use to_pem(password)"
-        )
+        raise TypeError("PrivateKey: cannot be pickled, which would write it unencrypted; use to_pem(password)")

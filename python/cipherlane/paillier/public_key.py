@@ -48,9 +48,7 @@ def _small_primes_product() -> Any:
 def _check_modulus(n: int) -> None:
     if n < 0 or not LEAST_BITS <= n.bit_length() <= MOST_BITS:
         size = "a negative number" if n < 0 else f"{n.bit_length()} bits"
-        raise ValueError(
-            f"n: expected a modulus of {LEAST_BITS} to {MOST_BITS} bits, got {size}; make one with keygen"
-        )
+        raise ValueError(f"n: expected a modulus of {LEAST_BITS} to {MOST_BITS} bits, got {size}; make one with keygen")
     if n % 2 == 0:
         raise ValueError("n: expected an odd modulus, the product of two large primes, got an even number")
     if gmpy2.gcd(n, _small_primes_product()) != 1:
@@ -122,13 +120,9 @@ class PublicKey:
         if h_s is not None:
             h_s = check_integer("h_s", h_s)
             if not 2 <= h_s < n * n:
-                raise ValueError(
-                    "h_s: expected an integer in [2, n^2), got one outside; pass the h_s of this very key"
-                )
+                raise ValueError("h_s: expected an integer in [2, n^2), got one outside; pass the h_s of this very key")
             if gmpy2.gcd(h_s, n) != 1:
-                raise ValueError(
-                    "h_s: expected an integer coprime to n, got one that shares a factor with it"
-                )
+                raise ValueError("h_s: expected an integer coprime to n, got one that shares a factor with it")
         if n.bit_length() < RECOMMENDED_BITS:
             _warn_of_weak_key(n.bit_length())
         self._n = n
@@ -137,9 +131,7 @@ class PublicKey:
         modulus = n.bit_length().to_bytes(2, "big") + n.to_bytes(width, "big")
         self._modulus_digest = hashlib.sha256(b"cipherlane paillier modulus v1\0" + modulus).digest()
         base = b"" if h_s is None else h_s.to_bytes(2 * width, "big")
-        self._fingerprint = hashlib.sha256(
-            b"cipherlane paillier public key v1\0" + modulus + base
-        ).hexdigest()
+        self._fingerprint = hashlib.sha256(b"cipherlane paillier public key v1\0" + modulus + base).hexdigest()
         self._contexts: dict[str, _native.PublicContext] = {}
 
     @property
@@ -241,9 +233,7 @@ class PublicKey:
         n = _hexadecimal("n", fields["n"])
         h_s = None if fields["h_s"] is None else _hexadecimal("h_s", fields["h_s"])
         if n.bit_length() != fields["bits"]:
-            raise ValueError(
-                f"public key: says bits {fields['bits']!r}, but n has {n.bit_length()}; get it anew"
-            )
+            raise ValueError(f"public key: says bits {fields['bits']!r}, but n has {n.bit_length()}; get it anew")
         scheme = "classic" if h_s is None else "djn"
         if fields["scheme"] != scheme:
             raise ValueError(
@@ -295,9 +285,7 @@ def _parse_json(text: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise ValueError(f"public key: not valid JSON ({error}); pass what to_json() wrote") from None
     except RecursionError:
-        raise ValueError(
-            "public key: not valid JSON (nested too deeply); pass what to_json() wrote"
-        ) from None
+        raise ValueError("public key: not valid JSON (nested too deeply); pass what to_json() wrote") from None
     expected = {"format", "version", "bits", "scheme", "n", "h_s"}
     if not isinstance(fields, dict) or fields.get("format") != _JSON_FORMAT:
         raise ValueError(
@@ -310,9 +298,7 @@ def _parse_json(text: str) -> dict[str, Any]:
         )
     if set(fields) != expected:
         missing, unknown = sorted(expected - set(fields)), sorted(set(fields) - expected)
-        raise ValueError(
-            f"public key: missing fields {missing}, unknown fields {unknown}; pass what to_json() wrote"
-        )
+        raise ValueError(f"public key: missing fields {missing}, unknown fields {unknown}; pass what to_json() wrote")
     if type(fields["bits"]) is not int:
         raise ValueError(f"public key: bits: expected an integer, got {type(fields['bits']).__name__}")
     return fields

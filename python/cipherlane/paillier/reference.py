@@ -83,9 +83,7 @@ def sum_of(n: int, ciphertexts: Sequence[int]) -> int:
     return total
 
 
-def segment_sum(
-    n: int, ciphertexts: Sequence[int], segment_ids: Sequence[int], num_segments: int
-) -> list[int]:
+def segment_sum(n: int, ciphertexts: Sequence[int], segment_ids: Sequence[int], num_segments: int) -> list[int]:
     """Return one ciphertext a segment: the product of those whose id is that of the segment."""
     totals = [1] * num_segments
     for ciphertext, segment in zip(ciphertexts, segment_ids, strict=True):

@@ -34,9 +34,7 @@ class Refusals:
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled."""
-        raise TypeError(
-            "CipherArray: cannot be pickled; send to_bytes() and read it with CipherArray.from_bytes"
-        )
+        raise TypeError("CipherArray: cannot be pickled; send to_bytes() and read it with CipherArray.from_bytes")
 
     def __truediv__(self, other: object) -> NoReturn:
         """Refuse: there is no exact inverse in fixed point."""

@@ -103,17 +103,13 @@ def unpack(data: bytes, n: int, modulus_digest: bytes) -> tuple[Header, Layout, 
         raise _malformed(f"it does not start with {_MAGIC!r}")
     if len(data) < _FIXED.size + _DIGEST_BYTES:
         raise _malformed(f"truncated, got {len(data)} bytes")
-    _, version, kind, axes, zero, digest, width, codec_scale, headroom, scale_bits, bound_length = (
-        _FIXED.unpack_from(data)
+    _, version, kind, axes, zero, digest, width, codec_scale, headroom, scale_bits, bound_length = _FIXED.unpack_from(
+        data
     )
     if version != _VERSION:
-        raise ValueError(
-            f"data: expected version {_VERSION} of a CipherArray, got {version}; update to read it"
-        )
+        raise ValueError(f"data: expected version {_VERSION} of a CipherArray, got {version}; update to read it")
     if digest != modulus_digest:
-        raise KeyMismatchError(
-            "data: encrypted for another key than the one given; use the key that it was made with"
-        )
+        raise KeyMismatchError("data: encrypted for another key than the one given; use the key that it was made with")
     header_end = _FIXED.size + 8 * axes + bound_length
     if len(data) < header_end + _DIGEST_BYTES:
         raise _malformed(f"truncated, got {len(data)} bytes")

@@ -27,9 +27,7 @@ def at(name: str, flat_index: int, shape: tuple[int, ...]) -> str:
 
 
 def _unusable(name: str, what: str) -> TypeError:
-    return TypeError(
-        f"{name}: expected real numbers (float64, integers or bool), got {what}; convert them first"
-    )
+    return TypeError(f"{name}: expected real numbers (float64, integers or bool), got {what}; convert them first")
 
 
 def _from_objects(name: str, objects: NDArray[Any]) -> NDArray[Any]:
@@ -120,9 +118,7 @@ def _too_large(values: NDArray[Any], codec: Codec, scale_bits: int) -> NDArray[n
         return beyond
     limit = 1 << max(bits, 0)
     if values.dtype == object:
-        return np.array([abs(v) >= limit for v in values.ravel().tolist()], dtype=np.bool_).reshape(
-            values.shape
-        )
+        return np.array([abs(v) >= limit for v in values.ravel().tolist()], dtype=np.bool_).reshape(values.shape)
     if values.dtype == np.uint64:
         return values >= np.uint64(limit) if limit <= _UINT64_MAX else np.zeros(values.shape, dtype=np.bool_)
     if limit > _INT64_MAX + 1:
@@ -141,9 +137,7 @@ def check_range(values: NDArray[Any], codec: Codec, scale_bits: int, name: str) 
             if isinstance(codec, Packed)
             else "raise integer_bits"
         )
-        raise PlaintextOverflowError(
-            f"{place}: {codec} accepts {accepts}, and this value is larger; {remedy}"
-        )
+        raise PlaintextOverflowError(f"{place}: {codec} accepts {accepts}, and this value is larger; {remedy}")
 
 
 def encode(values: NDArray[Any], scale_bits: int, n: int, slots: int = 1, slot_bits: int = 0) -> Limbs:

@@ -29,9 +29,7 @@ def seal_responsibilities(
     """Return one box for each receiver, bound to the round whose E-step made the responsibilities."""
     table = to_wire(responsibilities, decimals)
     content = pack_sealed(_KIND, round_number, decimals=decimals, table=table)
-    return {
-        name: seal(key, content, box_context(_KIND, round_number, name)) for name, key in box_keys.items()
-    }
+    return {name: seal(key, content, box_context(_KIND, round_number, name)) for name, key in box_keys.items()}
 
 
 def open_responsibilities(
@@ -47,8 +45,7 @@ def open_responsibilities(
     content = unpack_sealed(key.open(box, box_context(_KIND, round_number, receiver)), _KIND)
     if content["table"].shape != shape:
         raise ProtocolError(
-            f"responsibilities: expected {shape[0]} rows of {shape[1]} components, "
-            f"got shape {content['table'].shape}"
+            f"responsibilities: expected {shape[0]} rows of {shape[1]} components, got shape {content['table'].shape}"
         )
     return from_wire(content["table"], content["decimals"])
 

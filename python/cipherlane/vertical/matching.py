@@ -69,9 +69,5 @@ def name_digests(own_ids: Sequence[str], digests: NDArray[np.uint8], salt: bytes
     """Return which of the own ids stand behind `digests`, sorted."""
     wanted = {row.tobytes() for row in digests}
     return tuple(
-        sorted(
-            i
-            for i in own_ids
-            if hashlib.blake2b(i.encode(), key=salt, digest_size=DIGEST_BYTES).digest() in wanted
-        )
+        sorted(i for i in own_ids if hashlib.blake2b(i.encode(), key=salt, digest_size=DIGEST_BYTES).digest() in wanted)
     )

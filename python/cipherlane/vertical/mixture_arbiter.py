@@ -58,9 +58,7 @@ def first_state(responsibilities: NDArray[np.float64]) -> RoundState:
     return RoundState(responsibilities, weights, counts)
 
 
-def next_state(
-    state: RoundState, summed_scores: NDArray[np.float64], *, decimals: int, tolerance: float
-) -> RoundState:
+def next_state(state: RoundState, summed_scores: NDArray[np.float64], *, decimals: int, tolerance: float) -> RoundState:
     """Return the state after the E-step on the parties' summed scores.
 
     r_ik is proportional to pi_k exp(s_ik) with s the sum over parties of a_ik - a_iK, and the mean

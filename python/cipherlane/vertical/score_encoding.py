@@ -53,9 +53,7 @@ class NumberEncoding:
     def codec(self) -> FixedPoint | Packed:
         """Return the codec to encrypt with."""
         if self.packing:
-            return Packed(
-                slot_bits=self.slot_bits, scale_bits=self.fraction_bits, headroom_bits=self.headroom_bits
-            )
+            return Packed(slot_bits=self.slot_bits, scale_bits=self.fraction_bits, headroom_bits=self.headroom_bits)
         return FixedPoint(scale_bits=self.fraction_bits, integer_bits=self.integer_bits)
 
     def ciphertexts(self, values: int, key_bits: int) -> int:
@@ -100,9 +98,7 @@ def score_vector(log_densities: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.append(differences.ravel(), last.mean())
 
 
-def split_score_vector(
-    vector: NDArray[np.float64], rows: int, components: int
-) -> tuple[NDArray[np.float64], float]:
+def split_score_vector(vector: NDArray[np.float64], rows: int, components: int) -> tuple[NDArray[np.float64], float]:
     """Return the (n, K) log-densities relative to the last component, and the mean of the last.
 
     Raises

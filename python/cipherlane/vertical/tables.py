@@ -113,15 +113,11 @@ def _read_rows(
     rows: list[list[float]] = []
     for number, cells in enumerate(filter(None, reader), start=1):
         if len(cells) != len(header):
-            raise ValueError(
-                f"{source}: row {number}: expected {len(header)} cells as in the header, got {len(cells)}"
-            )
+            raise ValueError(f"{source}: row {number}: expected {len(header)} cells as in the header, got {len(cells)}")
         ids.append(_identifier(source, number, id_column, cells[id_position]))
         if label_position is not None:
             labels.append(_label(source, number, str(label_column), cells[label_position]))
-        rows.append(
-            [_number(source, number, name, cells[at]) for name, at in zip(names, positions, strict=True)]
-        )
+        rows.append([_number(source, number, name, cells[at]) for name, at in zip(names, positions, strict=True)])
     if not rows:
         raise ValueError(f"{source}: a header but no rows; expected at least two rows")
     _check_unique(source, id_column, ids)
@@ -190,8 +186,7 @@ def _check_unique(source: str, id_column: str, ids: list[str]) -> None:
     repeated = sorted({a for a, b in itertools.pairwise(ordered) if a == b})
     shown = ", ".join(repeated[:5])
     raise ValueError(
-        f"{source}: column {id_column!r}: {len(repeated)} ids stand more than once ({shown}); "
-        "keep one row for each id"
+        f"{source}: column {id_column!r}: {len(repeated)} ids stand more than once ({shown}); keep one row for each id"
     )
 
 
@@ -243,9 +238,7 @@ class Preprocessing:
         # A spread too small for float64 has a zero standard deviation although the values differ.
         if not (np.isfinite(scale).all() and (scale > 0).all() and np.isfinite(centre).all()):
             column = table.columns[int(np.flatnonzero(~(np.isfinite(scale) & (scale > 0)))[0])]
-            raise ValueError(
-                f"{table.source}: column {column!r} has a spread float64 cannot standardise; rescale it"
-            )
+            raise ValueError(f"{table.source}: column {column!r} has a spread float64 cannot standardise; rescale it")
         return cls(table.columns, centre, scale, fill, imputation)
 
     def apply(self, table: Table) -> NDArray[np.float64]:
@@ -257,9 +250,7 @@ class Preprocessing:
             The columns are others than those fitted, or a cell is missing where none may be.
         """
         if table.columns != self.columns:
-            raise ValueError(
-                f"{table.source}: expected the columns {list(self.columns)}, got {list(table.columns)}"
-            )
+            raise ValueError(f"{table.source}: expected the columns {list(self.columns)}, got {list(table.columns)}")
         _check_present(table, self.imputation)
         filled = np.where(np.isnan(table.values), self.fill, table.values)
         return np.ascontiguousarray((filled - self.centre) / self.scale)

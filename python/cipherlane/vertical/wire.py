@@ -50,9 +50,7 @@ class Text:
         if not isinstance(value, str):
             raise _refuse(name, "text", value)
         if len(value) > self.maximum:
-            raise ProtocolError(
-                f"field {name!r}: expected at most {self.maximum} characters, got {len(value)}"
-            )
+            raise ProtocolError(f"field {name!r}: expected at most {self.maximum} characters, got {len(value)}")
         if self.pattern is not None and re.fullmatch(self.pattern, value) is None:
             raise ProtocolError(f"field {name!r}: expected text matching {self.pattern}")
         return value
@@ -314,9 +312,7 @@ def decode(data: bytes, schemas: Mapping[str, Schema]) -> Message:
         raise ProtocolError(f"message {kind!r}: expected a map of fields")
     schema = schemas[kind]
     _check_names(kind, body, schema)
-    return Message(
-        kind, round_number, {name: field.unpack(name, body[name]) for name, field in schema.items()}
-    )
+    return Message(kind, round_number, {name: field.unpack(name, body[name]) for name, field in schema.items()})
 
 
 def _unpack(data: bytes) -> Any:
