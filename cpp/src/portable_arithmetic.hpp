@@ -92,39 +92,37 @@ CIPHERLANE_INLINE inline void unroll(Body&& body) {
   unroll(body, std::make_index_sequence<N>{});
 }
 
+// s + a[0] b[0] + a[-1] b[1] + ... + a[-(N - 1)] b[N - 1]. Dual: with two carry flags, in two sums.
+template <bool Dual, std::size_t N>
+CIPHERLANE_INLINE inline Column multiply_chain(Column s, const Limb* a, const Limb* b) {
+#ifdef CIPHERLANE_DUAL_CARRY
+  if constexpr (Dual && N >= 4) {
+    Column other{0, 0};
+    unroll<N / 2>([&](auto r) CIPHERLANE_INLINE {
+      multiply_add_twice(s, a[-static_cast<std::ptrdiff_t>(2 * r)], b[2 * r], other,
+                         a[-static_cast<std::ptrdiff_t>(2 * r + 1)], b[2 * r + 1]);
+    });
+    if constexpr (N % 2 == 1) multiply_add(s, *(a - (N - 1)), b[N - 1]);
+    return narrow(wide(s) + wide(other));
+  }
+#endif
+  unroll<N>([&](auto r) CIPHERLANE_INLINE { multiply_add(s, *(a - r), b[r]); });
+  return s;
+}
+
 // columns[r + c] += a[c] b[r] for r < B, c < length; length >= B. The first and last B - 1 columns take fewer terms;
-// columns below First are left out. Dual: with two carry flags.
+// columns below First are left out.
 template <bool Dual, std::size_t B, std::size_t First = 0>
 inline void multiply_rows(Column* columns, const Limb* a, std::size_t length, const Limb* b) {
   static_assert(First == 0 || First >= B - 1);
   Limb row[B];
   unroll<B>([&](auto r) CIPHERLANE_INLINE { row[r] = b[r]; });
   if constexpr (First == 0)
-    unroll<B - 1>([&](auto c) CIPHERLANE_INLINE {
-      Column sum = columns[c];
-      unroll<c + 1>([&](auto r) CIPHERLANE_INLINE { multiply_add(sum, a[c - r], row[r]); });
-      columns[c] = sum;
-    });
-  for (std::size_t c = First == 0 ? B - 1 : First; c < length; ++c) {
-    Column sum = columns[c];
-#ifdef CIPHERLANE_DUAL_CARRY
-    if constexpr (Dual) {
-      Column other{0, 0};
-      unroll<B / 2>([&](auto r) CIPHERLANE_INLINE {
-        multiply_add_twice(sum, a[c - 2 * r], row[2 * r], other, a[c - 2 * r - 1], row[2 * r + 1]);
-      });
-      if constexpr (B % 2 == 1) multiply_add(sum, a[c + 1 - B], row[B - 1]);
-      columns[c] = narrow(wide(sum) + wide(other));
-      continue;
-    }
-#endif
-    unroll<B>([&](auto r) CIPHERLANE_INLINE { multiply_add(sum, a[c - r], row[r]); });
-    columns[c] = sum;
-  }
+    unroll<B - 1>([&](auto c) CIPHERLANE_INLINE { columns[c] = multiply_chain<Dual, c + 1>(columns[c], a + c, row); });
+  for (std::size_t c = First == 0 ? B - 1 : First; c < length; ++c)
+    columns[c] = multiply_chain<Dual, B>(columns[c], a + c, row);
   unroll<B - 1>([&](auto c) CIPHERLANE_INLINE {
-    Column sum = columns[length + c];
-    unroll<B - 1 - c>([&](auto r) CIPHERLANE_INLINE { multiply_add(sum, a[length - 1 - r], row[r + c + 1]); });
-    columns[length + c] = sum;
+    columns[length + c] = multiply_chain<Dual, B - 1 - c>(columns[length + c], a + length - 1, row + c + 1);
   });
 }
 
