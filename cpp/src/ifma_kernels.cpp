@@ -14,6 +14,10 @@ struct Index {
   static constexpr std::size_t value = I;
   constexpr operator std::size_t() const { return I; }
 };
+template <bool Value>
+struct Flag {
+  constexpr bool operator()() const { return Value; }
+};
 template <std::size_t N, std::size_t I = 0, class Body>
 CIPHERLANE_INLINE inline void unroll(Body&& body) {
   if constexpr (I < N) {
@@ -23,6 +27,8 @@ CIPHERLANE_INLINE inline void unroll(Body&& body) {
 }
 
 constexpr std::uint64_t kDigitMask = (std::uint64_t{1} << kRadixBits) - 1;
+// Rows that share a pass over the columns.
+constexpr std::size_t kFewestRows = 4;
 constexpr std::size_t kMostRows = 8;
 
 CIPHERLANE_INLINE inline Vector zero() { return _mm512_setzero_si512(); }
@@ -41,120 +47,140 @@ void wipe(Vector* memory, std::size_t count) {
   __asm__ __volatile__("" : : "r"(memory) : "memory");
 }
 
-// columns[r + c] += low(a[c] b[r]), columns[r + c + 1] += high(a[c] b[r]) for r < B, c < length. Columns below First
-// are left out. The multiplier's B digits and a window of B + 1 digits of a stay in registers; each column is loaded
-// and stored once.
-template <std::size_t B, std::size_t First = 0>
+// What columns hold before a block of rows is added: sums everywhere, sums in all but the last B, nothing.
+enum class Start { kSums, kTailUnset, kUnset };
+
+// columns[r + c] += low(a[c] b[r]), columns[r + c + 1] += high(a[c] b[r]) for r < B, c < length; length >= B. Columns
+// below First are left out. The multiplier's B digits stay in registers, and each digit of a is loaded once a column,
+// for the low half of its product there and the high half in the next.
+template <std::size_t B, Start S, std::size_t First = 0>
 CIPHERLANE_INLINE inline void multiply_rows(Vector* columns, const Vector* a, std::size_t length, const Vector* b) {
-  constexpr std::size_t W = B + 1;
-  Vector row[B], window[W];
+  static_assert(First == 0 || First == B);
+  Vector row[B];
   unroll<B>([&](auto r) CIPHERLANE_INLINE { row[r] = b[r]; });
-  // Column c takes a[c - r] with row r, low, and a[c - 1 - r], high. window[k mod W] holds a[k]; positions outside of a
-  // are zero.
-  unroll<W>([&](auto k) CIPHERLANE_INLINE { window[k] = zero(); });
-  unroll<(First > B ? B : First)>([&](auto k) CIPHERLANE_INLINE { window[(First - 1 - k) % W] = a[First - 1 - k]; });
-  const auto column = [&](auto phase, std::size_t c, Vector next) CIPHERLANE_INLINE {
-    window[phase % W] = next;
-    Vector lows = columns[c];
-    Vector highs = zero();
-    unroll<B>([&](auto r) CIPHERLANE_INLINE {
-      lows = low(lows, window[(phase + 2 * W - r) % W], row[r]);
-      highs = high(highs, window[(phase + 2 * W - 1 - r) % W], row[r]);
+  Vector highs = zero();
+  if constexpr (First == B) unroll<B>([&](auto r) CIPHERLANE_INLINE { highs = high(highs, a[B - 1 - r], row[r]); });
+  // Column c with rows Begin .. Begin + N - 1.
+  const auto column = [&](auto begin, auto count, auto unset, std::size_t c) CIPHERLANE_INLINE {
+    Vector lows = unset() ? zero() : columns[c];
+    Vector next = zero();
+    unroll<count>([&](auto k) CIPHERLANE_INLINE {
+      const Vector digit = a[c - begin - k];
+      lows = low(lows, digit, row[begin + k]);
+      next = high(next, digit, row[begin + k]);
     });
     columns[c] = add(lows, highs);
+    highs = next;
   };
-  std::size_t c = First;
-  for (; c + W <= length; c += W)
-    unroll<W>([&](auto k) CIPHERLANE_INLINE { column(Index<First + k>{}, c + k, a[c + k]); });
-  // What is left of a, at most B digits, and the B columns past its end.
-  unroll<2 * W>([&](auto k) CIPHERLANE_INLINE {
-    if (c + k < length + B) column(Index<First + k>{}, c + k, c + k < length ? a[c + k] : zero());
-  });
+  constexpr Flag<S == Start::kUnset> body_unset;
+  constexpr Flag<S != Start::kSums> tail_unset;
+  if constexpr (First == 0)
+    unroll<B - 1>([&](auto c) CIPHERLANE_INLINE { column(Index<0>{}, Index<c + 1>{}, body_unset, c); });
+  for (std::size_t c = First == 0 ? B - 1 : First; c < length; ++c) column(Index<0>{}, Index<B>{}, body_unset, c);
+  unroll<B>([&](auto k) CIPHERLANE_INLINE { column(Index<k + 1>{}, Index<B - 1 - k>{}, tail_unset, length + k); });
 }
 
-// Calls body(Index<B>, row) for blocks that cover [0, rows), as few as possible and of nearly equal size. rows >= 5.
+// Calls body(Index<B>, row) for blocks that cover [0, rows), as few as possible and of nearly equal size, larger ones
+// first. With rows >= 5, B is 4 to kMostRows.
 template <class Body>
 CIPHERLANE_INLINE inline void for_row_blocks(std::size_t rows, Body&& body) {
   std::size_t row = 0;
   for (std::size_t left = (rows + kMostRows - 1) / kMostRows; left > 0; --left) {
     const std::size_t size = (rows - row + left - 1) / left;
-    switch (size) {
-      case 4:
-        body(Index<4>{}, row);
-        break;
-      case 5:
-        body(Index<5>{}, row);
-        break;
-      case 6:
-        body(Index<6>{}, row);
-        break;
-      case 7:
-        body(Index<7>{}, row);
-        break;
-      default:
-        body(Index<8>{}, row);
-        break;
-    }
+    unroll<kMostRows - kFewestRows + 1>([&](auto i) CIPHERLANE_INLINE {
+      if (size == kFewestRows + i) body(Index<kFewestRows + i>{}, row);
+    });
     row += size;
   }
 }
 
-// columns[0 .. 2L] += a b
+// columns[0 .. 2L) <- a b
 void multiply_columns(Vector* columns, const Vector* a, const Vector* b, std::size_t length) {
-  for_row_blocks(length, [&](auto block, std::size_t row)
-                             CIPHERLANE_INLINE { multiply_rows<block>(columns + row, a, length, b + row); });
+  for_row_blocks(length, [&](auto block, std::size_t row) CIPHERLANE_INLINE {
+    if (row == 0)
+      multiply_rows<block, Start::kUnset>(columns, a, length, b);
+    else
+      multiply_rows<block, Start::kTailUnset>(columns + row, a, length, b + row);
+  });
 }
 
-// columns[0 .. 2L] += a^2. A doubled digit would not fit a factor's 52 bits, so what is off the diagonal is summed
-// once, in columns of its own, and added twice.
+// columns[0 .. 2L) += a b
+void add_product(Vector* columns, const Vector* a, const Vector* b, std::size_t length) {
+  for_row_blocks(length, [&](auto block, std::size_t row) CIPHERLANE_INLINE {
+    multiply_rows<block, Start::kSums>(columns + row, a, length, b + row);
+  });
+}
+
+// columns[0 .. 2L) <- a^2. A doubled digit would not fit a factor's 52 bits, so what is off the diagonal is summed
+// once and the sums are doubled.
 void square_columns(Vector* columns, const Vector* a, std::size_t length) {
-  Vector off[2 * kMostDigits + 1];
-  for (std::size_t i = 0; i <= 2 * length; ++i) off[i] = zero();
+  for (std::size_t i = 0; i < 2 * length; ++i) columns[i] = zero();
   for_row_blocks(length, [&](auto block, std::size_t row) CIPHERLANE_INLINE {
     constexpr std::size_t B = block;
+    // with all digits before the block, of which there are none or at least B
+    if (row > 0) multiply_rows<B, Start::kSums>(columns + row, a, row, a + row);
     // inside the block: pairs r < s
-    unroll<B>([&](auto r) CIPHERLANE_INLINE {
-      unroll<B - 1 - r>([&](auto k) CIPHERLANE_INLINE {
-        constexpr std::size_t s = r + 1 + k;
-        Vector* to = off + 2 * row + r + s;
-        to[0] = low(to[0], a[row + r], a[row + s]);
-        to[1] = high(to[1], a[row + r], a[row + s]);
-      });
+    unroll<2 * B - 1>([&](auto c) CIPHERLANE_INLINE {
+      // r + s = c: r from max(0, c - B + 1) while r < s
+      constexpr std::size_t first = c < B ? 0 : c - (B - 1);
+      constexpr std::size_t pairs = (c + 1) / 2 - first;
+      if constexpr (pairs > 0) {
+        Vector lows = columns[2 * row + c], highs = columns[2 * row + c + 1];
+        unroll<pairs>([&](auto k) CIPHERLANE_INLINE {
+          lows = low(lows, a[row + first + k], a[row + c - first - k]);
+          highs = high(highs, a[row + first + k], a[row + c - first - k]);
+        });
+        columns[2 * row + c] = lows;
+        columns[2 * row + c + 1] = highs;
+      }
     });
-    const std::size_t after = row + B;
-    if (after < length) multiply_rows<B>(off + row + after, a + after, length - after, a + row);
   });
-  for (std::size_t i = 0; i <= 2 * length; ++i) columns[i] = add(columns[i], add(off[i], off[i]));
   for (std::size_t i = 0; i < length; ++i) {
-    columns[2 * i] = low(columns[2 * i], a[i], a[i]);
-    columns[2 * i + 1] = high(columns[2 * i + 1], a[i], a[i]);
+    columns[2 * i] = low(add(columns[2 * i], columns[2 * i]), a[i], a[i]);
+    columns[2 * i + 1] = high(add(columns[2 * i + 1], columns[2 * i + 1]), a[i], a[i]);
   }
 }
 
-// q <- Montgomery digits of T = columns; columns[L .. 2L] <- (T + q m) / R, not yet carried
-void reduce_columns(Vector* columns, const Constants& constants, Vector* q) {
+struct Nothing {
+  CIPHERLANE_INLINE Vector operator()(Vector sum, std::size_t) const { return sum; }
+  template <class Block>
+  CIPHERLANE_INLINE void operator()(Block, std::size_t) const {}
+};
+
+// q <- Montgomery digits of T = columns, of which digit i < L is adjusted by `adjust` first;
+// columns[L .. 2L) <- (T + q m) / R, not yet carried. Finding the digits of a block is one long chain of dependent
+// instructions: `meanwhile` is independent work to put in its gaps.
+template <class Adjust = Nothing, class Meanwhile = Nothing>
+CIPHERLANE_INLINE inline void reduce_columns(Vector* columns, const Constants& constants, Vector* q,
+                                             Adjust&& adjust = {}, Meanwhile&& meanwhile = {}) {
   const Vector* m = vectors(constants.m);
   const Vector inverse = _mm512_set1_epi64(static_cast<long long>(constants.negated_inverse));
   for_row_blocks(constants.length, [&](auto block, std::size_t row) CIPHERLANE_INLINE {
     constexpr std::size_t B = block;
     Vector* base = columns + row;
     Vector* digits = q + row;
-    // The triangle that finds B digits of q, in registers; the carry out of it enters column B.
-    Vector sum[B];
-    unroll<B>([&](auto c) CIPHERLANE_INLINE { sum[c] = base[c]; });
+    // The triangle that finds B digits of q, in registers. The low 52 bits of a column become zero, so that what it
+    // carries is its sum divided by 2^52 and rounded up, whatever the digit; the last carry enters column B.
+    Vector lows[B], highs[B];
+    unroll<B>([&](auto c) CIPHERLANE_INLINE {
+      lows[c] = adjust(base[c], row + c);
+      highs[c] = zero();
+    });
     Vector carry = zero();
     unroll<B>([&](auto c) CIPHERLANE_INLINE {
-      const Vector t = add(sum[c], carry);
+      const Vector t = add(add(lows[c], carry), highs[c]);
       const Vector digit = low(zero(), t, inverse);
       digits[c] = digit;
-      carry = carry_of(low(t, digit, m[0]));
+      carry = carry_of(add(t, mask()));
       unroll<B - 1 - c>([&](auto k) CIPHERLANE_INLINE {
         constexpr std::size_t later = c + 1 + k;
-        sum[later] = high(low(sum[later], digit, m[later - c]), digit, m[later - c - 1]);
+        lows[later] = low(lows[later], digit, m[later - c]);
+        highs[later] = high(highs[later], digit, m[later - c - 1]);
       });
     });
-    multiply_rows<B, B>(base, m, constants.length, digits);
     base[B] = add(base[B], carry);
+    meanwhile(block, row);
+    multiply_rows<B, Start::kSums, B>(base, m, constants.length, digits);
   });
 }
 
@@ -172,12 +198,12 @@ CIPHERLANE_INLINE inline void clear(Vector* columns, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) columns[i] = zero();
 }
 
-// columns <- C - q, every digit positive
-CIPHERLANE_INLINE inline void start_with_offset(Vector* columns, const Constants& constants, const Vector* q) {
+// Adds digit i of C - q, which is positive.
+CIPHERLANE_INLINE inline auto offset_less(const Constants& constants, const Vector* q) {
   const Vector* offset = vectors(constants.offset);
   const Vector radix = _mm512_set1_epi64(static_cast<long long>(kDigitMask + 1));
-  for (std::size_t i = 0; i < constants.length; ++i) columns[i] = _mm512_sub_epi64(add(radix, offset[i]), q[i]);
-  clear(columns + constants.length, constants.length + 1);
+  return [=](Vector sum, std::size_t i)
+             CIPHERLANE_INLINE { return add(sum, _mm512_sub_epi64(add(radix, offset[i]), q[i])); };
 }
 
 // r <- r - m where r >= m. Returns the lanes in which it was.
@@ -195,47 +221,93 @@ CIPHERLANE_INLINE inline __mmask8 reduce_once(Vector* r, const Constants& consta
   return above;
 }
 
+// Lane j of rows[i] <-> lane i of rows[j].
+CIPHERLANE_INLINE inline void transpose(Vector (&rows)[kLanes]) {
+  Vector pairs[kLanes], quads[kLanes];
+  unroll<4>([&](auto k) CIPHERLANE_INLINE {
+    pairs[2 * k] = _mm512_unpacklo_epi64(rows[2 * k], rows[2 * k + 1]);
+    pairs[2 * k + 1] = _mm512_unpackhi_epi64(rows[2 * k], rows[2 * k + 1]);
+  });
+  // pairs[2k + h] holds, in 128-bit part p, element 2p + h of rows 2k and 2k + 1.
+  unroll<2>([&](auto h) CIPHERLANE_INLINE {
+    quads[h] = _mm512_shuffle_i64x2(pairs[h], pairs[2 + h], 0x44);          // parts 0, 1 of rows 0-3
+    quads[2 + h] = _mm512_shuffle_i64x2(pairs[h], pairs[2 + h], 0xee);      // parts 2, 3 of rows 0-3
+    quads[4 + h] = _mm512_shuffle_i64x2(pairs[4 + h], pairs[6 + h], 0x44);  // the same of rows 4-7
+    quads[6 + h] = _mm512_shuffle_i64x2(pairs[4 + h], pairs[6 + h], 0xee);
+  });
+  unroll<2>([&](auto h) CIPHERLANE_INLINE {
+    rows[h] = _mm512_shuffle_i64x2(quads[h], quads[4 + h], 0x88);
+    rows[2 + h] = _mm512_shuffle_i64x2(quads[h], quads[4 + h], 0xdd);
+    rows[4 + h] = _mm512_shuffle_i64x2(quads[2 + h], quads[6 + h], 0x88);
+    rows[6 + h] = _mm512_shuffle_i64x2(quads[2 + h], quads[6 + h], 0xdd);
+  });
+}
+
 }  // namespace
 
 void multiply_pair(std::uint64_t* r, const std::uint64_t* x, const std::uint64_t* y, const Constants& constants) {
   const std::size_t length = constants.length;
-  Vector columns[2 * kMostDigits + 1], q[kMostDigits], z0[kMostDigits];
-  clear(columns, 2 * length + 1);
+  Vector columns[2 * kMostDigits], cross[2 * kMostDigits], q[kMostDigits], ignored[kMostDigits], z0[kMostDigits];
   multiply_columns(columns, vectors(x), vectors(y), length);
-  reduce_columns(columns, constants, q);
+  // x0 y1 is summed while the digits of q are found.
+  reduce_columns(columns, constants, q, Nothing{}, [&](auto block, std::size_t row) CIPHERLANE_INLINE {
+    if (row == 0)
+      multiply_rows<block, Start::kUnset>(cross, vectors(x), length, vectors(y) + length);
+    else
+      multiply_rows<block, Start::kTailUnset>(cross + row, vectors(x), length, vectors(y) + length + row);
+  });
   carry_columns(z0, columns + length, length);
-
-  start_with_offset(columns, constants, q);
-  multiply_columns(columns, vectors(x), vectors(y) + length, length);
-  multiply_columns(columns, vectors(x) + length, vectors(y), length);
-  reduce_columns(columns, constants, q);
-  carry_columns(vectors(r) + length, columns + length, length);
+  add_product(cross, vectors(x) + length, vectors(y), length);
+  reduce_columns(cross, constants, ignored, offset_less(constants, q));
+  carry_columns(vectors(r) + length, cross + length, length);
   for (std::size_t i = 0; i < length; ++i) vectors(r)[i] = z0[i];
 }
 
 void square_pair(std::uint64_t* r, const std::uint64_t* x, const Constants& constants) {
   const std::size_t length = constants.length;
-  Vector columns[2 * kMostDigits + 1], q[kMostDigits], z0[kMostDigits];
-  clear(columns, 2 * length + 1);
+  Vector columns[2 * kMostDigits], cross[2 * kMostDigits], q[kMostDigits], ignored[kMostDigits], z0[kMostDigits];
   square_columns(columns, vectors(x), length);
-  reduce_columns(columns, constants, q);
+  reduce_columns(columns, constants, q, Nothing{}, [&](auto block, std::size_t row) CIPHERLANE_INLINE {
+    if (row == 0)
+      multiply_rows<block, Start::kUnset>(cross, vectors(x), length, vectors(x) + length);
+    else
+      multiply_rows<block, Start::kTailUnset>(cross + row, vectors(x), length, vectors(x) + length + row);
+  });
   carry_columns(z0, columns + length, length);
-
-  // x0 x1 twice: a doubled digit would not fit a factor's 52 bits, so the columns are doubled before C - q joins them.
-  clear(columns, 2 * length + 1);
-  multiply_columns(columns, vectors(x), vectors(x) + length, length);
-  Vector start[2 * kMostDigits + 1];
-  start_with_offset(start, constants, q);
-  for (std::size_t i = 0; i <= 2 * length; ++i) columns[i] = add(start[i], add(columns[i], columns[i]));
-  reduce_columns(columns, constants, q);
-  carry_columns(vectors(r) + length, columns + length, length);
+  // x0 x1 twice: the columns are doubled before C - q joins them.
+  for (std::size_t i = 0; i < 2 * length; ++i) cross[i] = add(cross[i], cross[i]);
+  reduce_columns(cross, constants, ignored, offset_less(constants, q));
+  carry_columns(vectors(r) + length, cross + length, length);
   for (std::size_t i = 0; i < length; ++i) vectors(r)[i] = z0[i];
+}
+
+void multiply_factored(std::uint64_t* state, const std::uint64_t* entry, const Constants& constants) {
+  const std::size_t length = constants.length;
+  Vector columns[2 * kMostDigits], cross[2 * kMostDigits], q[kMostDigits], ignored[kMostDigits];
+  Vector* z = vectors(state);
+  Vector* carried = z + length;
+  Vector* sum = z + 2 * length;
+  const Vector* t = vectors(entry);
+  multiply_columns(columns, t, z, length);
+  reduce_columns(columns, constants, q, Nothing{}, [&](auto block, std::size_t row) CIPHERLANE_INLINE {
+    if (row == 0)
+      multiply_rows<block, Start::kUnset>(cross, t, length, carried);
+    else
+      multiply_rows<block, Start::kTailUnset>(cross + row, t, length, carried + row);
+  });
+  carry_columns(z, columns + length, length);
+  for (std::size_t i = 0; i < length; ++i) sum[i] = add(sum[i], t[length + i]);
+  reduce_columns(cross, constants, ignored, offset_less(constants, q));
+  carry_columns(carried, cross + length, length);
+}
+
+void carry_digits(std::uint64_t* a, const Constants& constants) {
+  carry_columns(vectors(a), vectors(a), constants.length);
 }
 
 void multiply_mod(std::uint64_t* r, const std::uint64_t* a, const std::uint64_t* b, const Constants& constants) {
   const std::size_t length = constants.length;
-  Vector columns[2 * kMostDigits + 1], q[kMostDigits];
-  clear(columns, 2 * length + 1);
+  Vector columns[2 * kMostDigits], q[kMostDigits];
   multiply_columns(columns, vectors(a), vectors(b), length);
   reduce_columns(columns, constants, q);
   carry_columns(vectors(r), columns + length, length);
@@ -262,15 +334,15 @@ void add_mod(std::uint64_t* r, const std::uint64_t* a, const std::uint64_t* b, c
 
 void canonical_digits(std::uint64_t* d0, std::uint64_t* d1, const std::uint64_t* x, const Constants& constants) {
   const std::size_t length = constants.length;
-  Vector columns[2 * kMostDigits + 1], q[kMostDigits];
+  Vector columns[2 * kMostDigits], q[kMostDigits], ignored[kMostDigits];
   for (std::size_t i = 0; i < length; ++i) columns[i] = vectors(x)[i];
-  clear(columns + length, length + 1);
+  clear(columns + length, length);
   reduce_columns(columns, constants, q);
   carry_columns(vectors(d0), columns + length, length);  // <= m, since x < R
 
-  start_with_offset(columns, constants, q);
-  for (std::size_t i = 0; i < length; ++i) columns[i] = add(columns[i], vectors(x)[length + i]);
-  reduce_columns(columns, constants, q);
+  for (std::size_t i = 0; i < length; ++i) columns[i] = vectors(x)[length + i];
+  clear(columns + length, length);
+  reduce_columns(columns, constants, ignored, offset_less(constants, q));
   carry_columns(vectors(d1), columns + length, length);  // < m + 4
 
   // x0 >= m becomes x0 - m and one more m in x1.
@@ -281,49 +353,90 @@ void canonical_digits(std::uint64_t* d0, std::uint64_t* d1, const std::uint64_t*
     vectors(d1)[i] = _mm512_and_si512(digit, mask());
   }
   reduce_once(vectors(d1), constants);
-  wipe(columns, 2 * length + 1);
+  wipe(columns, 2 * length);
 }
 
 void join_digits(std::uint64_t* value, const std::uint64_t* d0, const std::uint64_t* d1, const Constants& constants) {
   const std::size_t length = constants.length;
-  Vector columns[2 * kMostDigits + 1];
-  for (std::size_t i = 0; i < length; ++i) columns[i] = vectors(d0)[i];
-  clear(columns + length, length + 1);
+  Vector columns[2 * kMostDigits];
   multiply_columns(columns, vectors(d1), vectors(constants.m), length);
+  for (std::size_t i = 0; i < length; ++i) columns[i] = add(columns[i], vectors(d0)[i]);
   carry_columns(vectors(value), columns, 2 * length);
 }
 
 void combine_pairs(std::uint64_t* r, const std::uint64_t* const* numbers, const std::uint64_t* const* factors,
                    std::size_t parts, const Constants& constants) {
   const std::size_t length = constants.length;
-  Vector columns[2 * kMostDigits + 1], q[kMostDigits];
-  clear(columns, 2 * length + 1);
-  for (std::size_t k = 0; k < parts; ++k) multiply_columns(columns, vectors(numbers[k]), vectors(factors[k]), length);
+  Vector columns[2 * kMostDigits], q[kMostDigits], ignored[kMostDigits];
+  const auto sum_products = [&](std::size_t half) {
+    multiply_columns(columns, vectors(numbers[0]), vectors(factors[0]) + half, length);
+    for (std::size_t k = 1; k < parts; ++k)
+      add_product(columns, vectors(numbers[k]), vectors(factors[k]) + half, length);
+  };
+  sum_products(0);
   reduce_columns(columns, constants, q);
   carry_columns(vectors(r), columns + length, length);
-  start_with_offset(columns, constants, q);
-  for (std::size_t k = 0; k < parts; ++k)
-    multiply_columns(columns, vectors(numbers[k]), vectors(factors[k]) + length, length);
-  reduce_columns(columns, constants, q);
+  sum_products(length);
+  reduce_columns(columns, constants, ignored, offset_less(constants, q));
   carry_columns(vectors(r) + length, columns + length, length);
 }
 
 void gather(std::uint64_t* r, const std::uint64_t* table, const std::uint64_t* indices, std::size_t width) {
-  for (std::size_t lane = 0; lane < kLanes; ++lane) {
-    const std::uint64_t* from = table + indices[lane] * width;
-    for (std::size_t i = 0; i < width; ++i) r[i * kLanes + lane] = from[i];
+  const std::uint64_t* from[kLanes];
+  for (std::size_t lane = 0; lane < kLanes; ++lane) from[lane] = table + indices[lane] * width;
+  for (std::size_t i = 0; i < width; i += kLanes) {
+    Vector rows[kLanes];
+    unroll<kLanes>([&](auto lane) CIPHERLANE_INLINE { rows[lane] = _mm512_load_si512(from[lane] + i); });
+    transpose(rows);
+    unroll<kLanes>([&](auto k) CIPHERLANE_INLINE { vectors(r)[i + k] = rows[k]; });
   }
 }
 
-void select(std::uint64_t* r, const std::uint64_t* table, std::size_t rows, const std::uint64_t* indices,
+void scatter(std::uint64_t* const* to, const std::uint64_t* x, std::size_t width) {
+  for (std::size_t i = 0; i < width; i += kLanes) {
+    Vector columns[kLanes];
+    unroll<kLanes>([&](auto k) CIPHERLANE_INLINE { columns[k] = vectors(x)[i + k]; });
+    transpose(columns);
+    for (std::size_t lane = 0; lane < kLanes; ++lane)
+      if (to[lane] != nullptr) _mm512_store_si512(to[lane] + i, columns[lane]);
+  }
+}
+
+void select(std::uint64_t* r, const std::uint64_t* table, std::size_t window, const std::uint64_t* indices,
             std::size_t width) {
+  // An index's low four bits pick from two vectors at a time, its higher bits blend the picks pair by pair.
   const Vector wanted = _mm512_loadu_si512(indices);
-  clear(vectors(r), width);
-  for (std::size_t row = 0; row < rows; ++row) {
-    const __mmask8 here = _mm512_cmpeq_epi64_mask(wanted, _mm512_set1_epi64(static_cast<long long>(row)));
-    const std::uint64_t* from = table + row * width;
-    for (std::size_t i = 0; i < width; ++i)
-      vectors(r)[i] = _mm512_mask_set1_epi64(vectors(r)[i], here, static_cast<long long>(from[i]));
+  const auto bit = [&](unsigned position)
+                       CIPHERLANE_INLINE { return _mm512_test_epi64_mask(wanted, _mm512_set1_epi64(1ll << position)); };
+  const auto all_words = [&](auto pairs) CIPHERLANE_INLINE {
+    const __mmask8 higher[3] = {bit(4), bit(5), bit(6)};
+    for (std::size_t i = 0; i < width; ++i, table += 2 * kLanes * pairs) {
+      Vector picks[pairs];
+      unroll<pairs>([&](auto k) CIPHERLANE_INLINE {
+        picks[k] = _mm512_permutex2var_epi64(vectors(table)[2 * k], wanted, vectors(table)[2 * k + 1]);
+      });
+      unroll<3>([&](auto level) CIPHERLANE_INLINE {
+        constexpr std::size_t left = pairs >> level;
+        unroll<left / 2>([&](auto k) CIPHERLANE_INLINE {
+          picks[k] = _mm512_mask_mov_epi64(picks[2 * k], higher[level], picks[2 * k + 1]);
+        });
+      });
+      vectors(r)[i] = picks[0];
+    }
+  };
+  switch (window) {
+    case 4:
+      all_words(Index<1>{});
+      break;
+    case 5:
+      all_words(Index<2>{});
+      break;
+    case 6:
+      all_words(Index<4>{});
+      break;
+    default:
+      all_words(Index<8>{});
+      break;
   }
 }
 

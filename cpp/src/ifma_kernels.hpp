@@ -5,7 +5,8 @@
 //
 // A half group is L vectors of 8 lanes, a group 2L. Bounds are those of portable_arithmetic.hpp, R = 2^(52 L) >= 2^8 m:
 // Reduced below 2m, Lazy below 4m. A column sums the low and the high 52 bits of products, each below 2^52, in 64 bits:
-// up to 4095 of them. With P parts and one reduction that is 2 (P + 1) L, at most 2 * 17 * 79 = 2686.
+// up to 4094 of them and one more number below 2^53. With P parts and one reduction that is 2 (P + 1) L, at most
+// 2 * 17 * 79 = 2686.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +32,7 @@ struct Constants {
 // r <- x y R^-1 mod m^2, Reduced. Requires x, y Lazy. r may be x or y.
 void multiply_pair(std::uint64_t* r, const std::uint64_t* x, const std::uint64_t* y, const Constants& constants);
 void square_pair(std::uint64_t* r, const std::uint64_t* x, const Constants& constants);
-// r <- a b R^-1 mod m, below 2m. Requires a b <= 16 m^2.
+// r <- a b R^-1 mod m, below 2m. Requires a b <= R m. r may be a or b.
 void multiply_mod(std::uint64_t* r, const std::uint64_t* a, const std::uint64_t* b, const Constants& constants);
 // r <- a + b mod m, below 2m. Requires a, b < 2m.
 void add_mod(std::uint64_t* r, const std::uint64_t* a, const std::uint64_t* b, const Constants& constants);
@@ -42,10 +43,20 @@ void join_digits(std::uint64_t* value, const std::uint64_t* d0, const std::uint6
 // r <- sum_k numbers_k constants_k R^-1, Reduced, for plain numbers below 4m and Reduced groups.
 void combine_pairs(std::uint64_t* r, const std::uint64_t* const* numbers, const std::uint64_t* const* factors,
                    std::size_t parts, const Constants& constants);
-// lane l of r[0 .. width) <- table[indices[l] width .. + width)
+// One step of a product in factored form, see lane_powers.hpp: state = (z, c, e), 3L vectors, entry = (t, s), 2L.
+// z <- z t R^-1 mod m, c <- c t R^-1 - q R^-1 mod m, both below 2m, where q are the quotient digits of z t; e <- e + s
+// without carries. Requires z, c, t < 2m.
+void multiply_factored(std::uint64_t* state, const std::uint64_t* entry, const Constants& constants);
+// Carries digits of up to 64 bits; the value is below R.
+void carry_digits(std::uint64_t* a, const Constants& constants);
+// lane l of r[0 .. width) <- table[indices[l] width .. + width). Requires table 64-byte aligned, width a multiple of 8.
 void gather(std::uint64_t* r, const std::uint64_t* table, const std::uint64_t* indices, std::size_t width);
-// The same, reading all rows of the table.
-void select(std::uint64_t* r, const std::uint64_t* table, std::size_t rows, const std::uint64_t* indices,
+// to[l][0 .. width) <- lane l of x[0 .. width), unless to[l] is null. Alignment and width as for gather.
+void scatter(std::uint64_t* const* to, const std::uint64_t* x, std::size_t width);
+// lane l of r[i] <- table[i 2^window + indices[l]], reading all of the table. Requires 4 <= window <= 7.
+constexpr std::size_t kFewestSelectBits = 4;
+constexpr std::size_t kMostSelectBits = 7;
+void select(std::uint64_t* r, const std::uint64_t* table, std::size_t window, const std::uint64_t* indices,
             std::size_t width);
 // r[0 .. vectors) <- groups[index], reading all groups.
 void select_group(std::uint64_t* r, const std::uint64_t* groups, std::size_t count, std::uint64_t index,

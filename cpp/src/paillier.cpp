@@ -10,29 +10,23 @@
 namespace cipherlane {
 namespace {
 
+// Wider windows of public exponents gain little and take memory: see docs/benchmark.md.
 constexpr std::size_t kMostPublicWindow = 10;
-constexpr std::size_t kMostSecretWindow = 6;
 constexpr std::size_t kGrainRandom = 256;
 
-// Reading all 2^w entries of a window costs about as much as 2^w / 100 products.
-double products_per_power(std::size_t exponent_bits, std::size_t window, Exponent kind) {
-  const auto windows = static_cast<double>((exponent_bits + window - 1) / window);
-  const double look_up = kind == Exponent::kSecret ? static_cast<double>(std::size_t{1} << window) / 100 : 0;
-  return windows * (1 + look_up);
+std::size_t most_window(const WindowCosts& costs, Exponent kind) {
+  return kind == Exponent::kSecret ? costs.most_bits : std::min(costs.most_bits, kMostPublicWindow);
 }
 
-double products_for_table(std::size_t exponent_bits, std::size_t window) {
-  const auto windows = static_cast<double>((exponent_bits + window - 1) / window);
-  return windows * static_cast<double>((std::size_t{1} << window) - 2) + static_cast<double>(exponent_bits);
-}
-
-std::size_t best_window(std::size_t exponent_bits, std::size_t powers, Exponent kind) {
-  const std::size_t most = kind == Exponent::kSecret ? kMostSecretWindow : kMostPublicWindow;
-  std::size_t best = 2;
+// The window for which the table and all powers so far take the fewest products.
+std::size_t best_window(const WindowCosts& costs, std::size_t exponent_bits, std::size_t powers, Exponent kind) {
+  std::size_t best = costs.fewest_bits;
   double best_cost = std::numeric_limits<double>::infinity();
-  for (std::size_t window = 2; window <= most; ++window) {
-    const double cost = products_for_table(exponent_bits, window) +
-                        static_cast<double>(powers) * products_per_power(exponent_bits, window, kind);
+  for (std::size_t window = costs.fewest_bits; window <= most_window(costs, kind); ++window) {
+    const auto windows = static_cast<double>((exponent_bits + window - 1) / window);
+    const auto entries = static_cast<double>(std::size_t{1} << window);
+    const double power = windows * (costs.step + entries * costs.look_up);
+    const double cost = windows * entries * costs.entry + static_cast<double>(powers) * power;
     if (cost < best_cost) best_cost = cost, best = window;
   }
   return best;
@@ -60,23 +54,29 @@ void check_not_zero(const char* name, const Limb* values, std::size_t count, std
 
 }  // namespace
 
-GrowingTable::GrowingTable(const Ring& ring, SecretLimbs base, std::size_t exponent_bits, std::size_t fixed_window,
-                           Exponent kind)
-    : ring_(ring), base_(std::move(base)), exponent_bits_(exponent_bits), fixed_window_(fixed_window), kind_(kind) {}
+GrowingTable::GrowingTable(const Ring& ring, SecretLimbs base, SecretLimbs inverse, std::size_t exponent_bits,
+                           std::size_t fixed_window, Exponent kind)
+    : ring_(ring),
+      base_(std::move(base)),
+      inverse_(std::move(inverse)),
+      exponent_bits_(exponent_bits),
+      fixed_window_(fixed_window),
+      kind_(kind) {}
 
 std::shared_ptr<const FixedBaseTable> GrowingTable::table_for(std::size_t count) {
   const std::lock_guard<std::mutex> lock(mutex_);
   powers_ += count;
-  const std::size_t window = fixed_window_ != 0 ? fixed_window_ : best_window(exponent_bits_, powers_, kind_);
+  const WindowCosts costs = ring_.window_costs(kind_);
+  const std::size_t window = fixed_window_ != 0 ? fixed_window_ : best_window(costs, exponent_bits_, powers_, kind_);
   // Growing by two bits or more keeps the sum of all tables built within a constant factor of the last one.
-  const bool last = window == (kind_ == Exponent::kSecret ? kMostSecretWindow : kMostPublicWindow);
+  const bool last = window == most_window(costs, kind_);
   if (!table_ || table_->window_bits() + (last ? 1 : 2) <= window)
-    table_ = ring_.fixed_base_table(base_.data(), exponent_bits_, window, kind_);
+    table_ = ring_.fixed_base_table(base_.data(), inverse_.data(), exponent_bits_, window, kind_);
   return table_;
 }
 
-ResiduesPtr GrowingTable::power(const Limb* exponents, std::size_t exponent_limbs, std::size_t count) {
-  return ring_.fixed_base_power(*table_for(count), exponents, exponent_limbs, count);
+ResiduesPtr GrowingTable::power(const Limb* exponents, std::size_t exponent_limbs, const Limb* a, std::size_t count) {
+  return ring_.fixed_base_power(*table_for(count), exponents, exponent_limbs, a, count);
 }
 
 PublicContext::PublicContext(Limbs modulus, Limbs obfuscator_base, const std::string& backend, std::size_t window_bits)
@@ -93,8 +93,10 @@ PublicContext::PublicContext(Limbs modulus, Limbs obfuscator_base, const std::st
   obfuscator_base_ = resized(std::move(obfuscator_base), ring_->limbs());
   check_below("obfuscator_base", obfuscator_base_.data(), 1, obfuscator_base_.size(), square_.data(), "n^2");
   check_not_zero("obfuscator_base", obfuscator_base_.data(), 1, obfuscator_base_.size());
+  SecretLimbs inverse(ring_->limbs());
+  ring_->download(*invert(*ring_, modulus_.data(), ring_->upload(obfuscator_base_.data(), 1)), inverse.data());
   table_ = std::make_unique<GrowingTable>(*ring_, SecretLimbs(obfuscator_base_.begin(), obfuscator_base_.end()),
-                                          noise_exponent_bits(), window_bits, Exponent::kPublic);
+                                          std::move(inverse), noise_exponent_bits(), window_bits, Exponent::kPublic);
 }
 
 void PublicContext::check_plaintexts(const char* name, const Limb* plaintexts, std::size_t count) const {
@@ -107,16 +109,21 @@ ResiduesPtr PublicContext::upload(const Limb* ciphertexts, std::size_t count) co
   return ring_->upload(ciphertexts, count);
 }
 
-ResiduesPtr PublicContext::obfuscators(std::size_t count) {
-  if (table_) {
-    const std::size_t bits = noise_exponent_bits();
-    const std::size_t limbs = limbs_for_bits(bits);
-    SecretLimbs exponents(count * limbs);
-    parallel_for(count, kGrainRandom, [&](std::size_t begin, std::size_t end) {
-      random_bits(exponents.data() + begin * limbs, end - begin, bits, limbs);
-    });
-    return table_->power(exponents.data(), limbs, count);
+ResiduesPtr PublicContext::obfuscated(const Limb* a, std::size_t count) {
+  if (!table_) {
+    const ResiduesPtr noise = classic_obfuscators(count);
+    return a == nullptr ? noise : ring_->multiply_one_plus(*noise, a, count);
   }
+  const std::size_t bits = noise_exponent_bits();
+  const std::size_t limbs = limbs_for_bits(bits);
+  SecretLimbs exponents(count * limbs);
+  parallel_for(count, kGrainRandom, [&](std::size_t begin, std::size_t end) {
+    random_bits(exponents.data() + begin * limbs, end - begin, bits, limbs);
+  });
+  return table_->power(exponents.data(), limbs, a, count);
+}
+
+ResiduesPtr PublicContext::classic_obfuscators(std::size_t count) const {
   const std::size_t limbs = ciphertext_limbs();
   SecretLimbs bases(count * limbs, 0);
   parallel_for(count, kGrainRandom, [&](std::size_t begin, std::size_t end) {
@@ -129,7 +136,7 @@ ResiduesPtr PublicContext::obfuscators(std::size_t count) {
 
 ResiduesPtr PublicContext::encrypt(const Limb* plaintexts, std::size_t count) {
   check_plaintexts("plaintexts", plaintexts, count);
-  return ring_->multiply_one_plus(*obfuscators(count), plaintexts, count);
+  return obfuscated(plaintexts, count);
 }
 
 ResiduesPtr PublicContext::encrypt_with_obfuscators(const Limb* plaintexts, const Limb* obfuscators,
@@ -154,7 +161,7 @@ ResiduesPtr PublicContext::encrypt_with_exponents(const Limb* plaintexts, const 
     if (bit_length(exponents + i * limbs, limbs) > noise_exponent_bits())
       throw std::invalid_argument("exponents[" + std::to_string(i) + "]: expected a number below 2^" +
                                   std::to_string(noise_exponent_bits()));
-  return ring_->multiply_one_plus(*table_->power(exponents, limbs, count), plaintexts, count);
+  return table_->power(exponents, limbs, plaintexts, count);
 }
 
 ResiduesPtr PublicContext::encrypt_without_obfuscator(const Limb* plaintexts, std::size_t count) const {
@@ -166,7 +173,7 @@ ResiduesPtr PublicContext::encrypt_without_obfuscator(const Limb* plaintexts, st
 
 ResiduesPtr PublicContext::rerandomise(const Residues& x) {
   if (x.count() == 0) return ring_->take(x, nullptr, 0);
-  return ring_->multiply(x, *obfuscators(x.count()));
+  return ring_->multiply(x, *obfuscated(nullptr, x.count()));
 }
 
 ResiduesPtr PublicContext::subtract(const Residues& a, const ResiduesPtr& b) const {
@@ -239,6 +246,16 @@ std::int64_t PublicContext::first_not_invertible(const Limb* ciphertexts, std::s
   return static_cast<std::int64_t>(begin);
 }
 
+// x^-1 = x^(p (p - 1) - 1) mod p^2, in constant time.
+ResiduesPtr PrivateContext::inverse_in(const Half& half, const Residues& x) {
+  const std::size_t limbs = half.prime.size();
+  SecretLimbs exponent(2 * limbs), one(2 * limbs, 0);
+  one[0] = 1;
+  multiply(exponent.data(), half.prime.data(), limbs, half.prime_less_one.data(), limbs);
+  cipherlane::subtract(exponent.data(), exponent.data(), one.data(), exponent.size());
+  return half.ring->power_shared(x, exponent.data(), 2 * half.ring->modulus_bits(), Exponent::kSecret);
+}
+
 PrivateContext::Half PrivateContext::make_half(SecretLimbs prime, SecretLimbs generator) const {
   Half half;
   const std::size_t limbs = limbs_for_bits(bit_length(prime.data(), prime.size()));
@@ -250,9 +267,11 @@ PrivateContext::Half PrivateContext::make_half(SecretLimbs prime, SecretLimbs ge
   one[0] = 1;
   half.from_ciphertext = half.ring->linear_form({{one, 2 * public_->ring().modulus_bits()}});
   const auto table = [&](const ResiduesPtr& base, std::size_t exponent_bits) {
-    SecretLimbs canonical(half.ring->limbs());
+    SecretLimbs canonical(half.ring->limbs()), inverse(half.ring->limbs());
     half.ring->download(*base, canonical.data());
-    return std::make_unique<GrowingTable>(*half.ring, std::move(canonical), exponent_bits, 0, Exponent::kSecret);
+    half.ring->download(*inverse_in(half, *base), inverse.data());
+    return std::make_unique<GrowingTable>(*half.ring, std::move(canonical), std::move(inverse), exponent_bits, 0,
+                                          Exponent::kSecret);
   };
   const std::size_t width = public_->ciphertext_limbs();
   if (public_->has_obfuscator_base())
@@ -285,14 +304,8 @@ PrivateContext::PrivateContext(std::shared_ptr<PublicContext> public_context, Se
     SecretLimbs other_square(2 * other.prime.size());
     multiply(other_square.data(), other.prime.data(), other.prime.size(), other.prime.data(), other.prime.size());
     const SecretLimbs wide = resized(other_square, square_limbs);
-    // p (p - 1) - 1, the exponent that inverts in Z_{p^2}*
-    SecretLimbs exponent(2 * prime_limbs), one(2 * prime_limbs, 0);
-    one[0] = 1;
-    multiply(exponent.data(), half.prime.data(), prime_limbs, half.prime_less_one.data(), prime_limbs);
-    cipherlane::subtract(exponent.data(), exponent.data(), one.data(), exponent.size());
     const ResiduesPtr inverse =
-        half.ring->power_shared(*half.ring->evaluate(*half.from_ciphertext, {{wide.data(), square_limbs}}, 1),
-                                exponent.data(), 2 * half.ring->modulus_bits(), Exponent::kSecret);
+        inverse_in(half, *half.ring->evaluate(*half.from_ciphertext, {{wide.data(), square_limbs}}, 1));
     SecretLimbs u(half.ring->limbs()), v(prime_limbs), ignored(prime_limbs);
     half.ring->download(*inverse, u.data());
     half.ring->download_digits(*inverse, v.data(), ignored.data());
@@ -342,11 +355,11 @@ SecretLimbs PrivateContext::half_noise(Half& half, const SecretLimbs& shared_exp
   };
   ResiduesPtr powers;
   if (noise == Noise::kDjn) {
-    powers = half.djn->power(shared_exponents.data(), limbs_for_bits(public_->noise_exponent_bits()), count);
+    powers = half.djn->power(shared_exponents.data(), limbs_for_bits(public_->noise_exponent_bits()), nullptr, count);
   } else if (noise == Noise::kExact) {
     SecretLimbs exponents(count * limbs);
     draw(exponents.data(), limbs);
-    powers = half.exact->power(exponents.data(), limbs, count);
+    powers = half.exact->power(exponents.data(), limbs, nullptr, count);
   } else {
     // r -> r^q permutes Z_p*, so r^n = (r^q)^p mod p^2 is distributed like s^p for uniform s in Z_p*.
     SecretLimbs bases(count * half.ring->limbs(), 0);

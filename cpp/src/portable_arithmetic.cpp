@@ -148,6 +148,33 @@ void square_pair_as(Limb* r, const Limb* x, const Modulus& modulus) {
   std::copy_n(z0.data(), length, r);
 }
 
+template <bool Dual>
+void multiply_factored_as(Limb* state, const Limb* entry, const Modulus& modulus) {
+  Columns columns;
+  Digits q;
+  const std::size_t length = modulus.length;
+  Limb* const z = state;
+  Limb* const carried = state + length;
+  Limb* const sum = state + 2 * length;
+  clear(columns.data(), 2 * length);
+  multiply_columns<Dual>(columns.data(), entry, z, length);
+  reduce_columns<Dual>(columns.data(), modulus, q.data());
+  carry_columns(z, columns.data() + length, length);
+
+  start_with_offset(columns.data(), modulus, q.data());
+  multiply_columns<Dual>(columns.data(), entry, carried, length);
+  reduce_columns<Dual>(columns.data(), modulus, q.data());
+  carry_columns(carried, columns.data() + length, length);
+
+  Limb carry = 0;
+  for (std::size_t i = 0; i < length; ++i) {
+    const Limb digit = sum[i] + entry[length + i] + carry;
+    carry = digit >> kRadixBits;
+    sum[i] = digit & kDigitMask;
+  }
+  assert(carry == 0);
+}
+
 }  // namespace
 
 bool has_dual_carry() {
@@ -173,6 +200,10 @@ void multiply_pair(Limb* r, const Limb* x, const Limb* y, const Modulus& modulus
 
 void square_pair(Limb* r, const Limb* x, const Modulus& modulus) {
   (modulus.dual_carry ? square_pair_as<true> : square_pair_as<false>)(r, x, modulus);
+}
+
+void multiply_factored(Limb* state, const Limb* entry, const Modulus& modulus) {
+  (modulus.dual_carry ? multiply_factored_as<true> : multiply_factored_as<false>)(state, entry, modulus);
 }
 
 void canonical_digits(Limb* d0, Limb* d1, const Limb* x, const Modulus& modulus) {

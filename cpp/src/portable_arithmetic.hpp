@@ -239,7 +239,7 @@ inline void start_with_offset(Column* columns, const Modulus& modulus, const Lim
   clear(columns + length, length);
 }
 
-// r <- a b R^-1 mod m, r < 2m. Requires a b <= 16 m^2.
+// r <- a b R^-1 mod m, r < 2m. Requires a b <= R m. r may be a or b.
 void multiply_mod(Limb* r, const Limb* a, const Limb* b, const Modulus& modulus);
 // r <- r - m if r >= m, in constant time. Requires r < 2m.
 void reduce_once(Limb* r, const Modulus& modulus);
@@ -250,6 +250,11 @@ void multiply_pair(Limb* r, const Limb* x, const Limb* y, const Modulus& modulus
 void square_pair(Limb* r, const Limb* x, const Modulus& modulus);
 // d0, d1 <- the canonical digits of x R^-1: x R^-1 = d0 + d1 m, both below m. Requires x Lazy.
 void canonical_digits(Limb* d0, Limb* d1, const Limb* x, const Modulus& modulus);
+
+// One step of a product in factored form, see lane_powers.hpp: state = (z, c, e), 3L digits, entry = (t, s), 2L.
+// z <- z t R^-1 mod m, c <- c t R^-1 - q R^-1 mod m, both below 2m, where q are the quotient digits of z t; e <- e + s
+// as a plain number. Requires z, c, t < 2m and e + s < R.
+void multiply_factored(Limb* state, const Limb* entry, const Modulus& modulus);
 
 // r <- a + b mod m, r < 2m. Requires a, b < 2m.
 void add_mod(Limb* r, const Limb* a, const Limb* b, const Modulus& modulus);

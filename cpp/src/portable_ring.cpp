@@ -13,6 +13,13 @@ class Arithmetic {
  public:
   static constexpr std::size_t kLanes = 1;
   static constexpr std::size_t kRadixBits = portable::kRadixBits;
+  static constexpr bool kCarriesAtOnce = true;
+  static constexpr std::size_t kMostSharedBits = 5;
+
+  static WindowCosts window_costs(Exponent kind) {
+    if (kind == Exponent::kPublic) return {1, 16, 1.8, 0.8, 0};
+    return {1, 8, 1.8, 0.8, 0.01};
+  }
 
   Arithmetic(const Limb* modulus, std::size_t limbs) : modulus_(modulus, limbs) {}
 
@@ -24,6 +31,8 @@ class Arithmetic {
 
   void multiply_pair(Limb* r, const Limb* x, const Limb* y) const { portable::multiply_pair(r, x, y, modulus_); }
   void square_pair(Limb* r, const Limb* x) const { portable::square_pair(r, x, modulus_); }
+  void multiply_factored(Limb* state, const Limb* entry) const { portable::multiply_factored(state, entry, modulus_); }
+  void carry(Limb*) const {}
   void multiply_mod(Limb* r, const Limb* a, const Limb* b) const { portable::multiply_mod(r, a, b, modulus_); }
   void add_mod(Limb* r, const Limb* a, const Limb* b) const { portable::add_mod(r, a, b, modulus_); }
   void canonical_digits(Limb* d0, Limb* d1, const Limb* x) const { portable::canonical_digits(d0, d1, x, modulus_); }
@@ -34,8 +43,14 @@ class Arithmetic {
   void gather(Limb* r, const Limb* table, const Limb* indices, std::size_t width) const {
     std::copy_n(table + indices[0] * width, width, r);
   }
-  void select(Limb* r, const Limb* table, std::size_t rows, const Limb* indices, std::size_t width) const {
-    select_group(r, table, rows, indices[0], width);
+  void scatter(Limb* const* to, const Limb* x, std::size_t width) const {
+    if (to[0] != nullptr) std::copy_n(x, width, to[0]);
+  }
+  void select(Limb* r, const Limb* table, std::size_t window, const Limb* indices, std::size_t width) const {
+    select_group(r, table, std::size_t{1} << window, indices[0], width);
+  }
+  static std::size_t select_position(std::size_t entry, std::size_t word, std::size_t, std::size_t width) {
+    return entry * width + word;
   }
   void select_group(Limb* r, const Limb* groups, std::size_t count, Limb index, std::size_t words) const {
     // A few words at a time stay in registers while all entries pass by.

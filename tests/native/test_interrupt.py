@@ -13,8 +13,8 @@ from cipherlane import _native
 modulus = np.full(32, 2**64 - 1, dtype=np.uint64)
 context = _native.PublicContext(modulus, None, "portable")
 plaintexts = np.zeros((200_000, 32), dtype=np.uint64)  # an hour of classic encryptions
-print("started", flush=True)
 try:
+    print("started", flush=True)
     context.encrypt(plaintexts)
 except KeyboardInterrupt:
     print("interrupted", flush=True)

@@ -26,14 +26,16 @@ enum class Noise { kDjn, kClassic, kExact };
 // the table and on all powers so far.
 class GrowingTable {
  public:
-  GrowingTable(const Ring& ring, SecretLimbs base, std::size_t exponent_bits, std::size_t fixed_window, Exponent kind);
-  ResiduesPtr power(const Limb* exponents, std::size_t exponent_limbs, std::size_t count);
+  GrowingTable(const Ring& ring, SecretLimbs base, SecretLimbs inverse, std::size_t exponent_bits,
+               std::size_t fixed_window, Exponent kind);
+  // (1 + a_i m) base^(exponent_i); a may be null.
+  ResiduesPtr power(const Limb* exponents, std::size_t exponent_limbs, const Limb* a, std::size_t count);
 
  private:
   std::shared_ptr<const FixedBaseTable> table_for(std::size_t count);
 
   const Ring& ring_;
-  const SecretLimbs base_;
+  const SecretLimbs base_, inverse_;
   const std::size_t exponent_bits_, fixed_window_;
   const Exponent kind_;
   std::mutex mutex_;
@@ -81,7 +83,9 @@ class PublicContext {
   void check_plaintexts(const char* name, const Limb* plaintexts, std::size_t count) const;
 
  private:
-  ResiduesPtr obfuscators(std::size_t count);
+  // (1 + a_i n) rho_i for fresh obfuscators rho; a may be null.
+  ResiduesPtr obfuscated(const Limb* a, std::size_t count);
+  ResiduesPtr classic_obfuscators(std::size_t count) const;
 
   std::string backend_;
   Limbs modulus_, square_, obfuscator_base_;
@@ -108,6 +112,7 @@ class PrivateContext {
     std::unique_ptr<GrowingTable> djn, exact;
   };
 
+  static ResiduesPtr inverse_in(const Half& half, const Residues& x);
   Half make_half(SecretLimbs prime, SecretLimbs generator) const;
   ResiduesPtr obfuscators(std::size_t count, Noise noise);
   SecretLimbs half_noise(Half& half, const SecretLimbs& shared_exponents, std::size_t count, Noise noise) const;

@@ -37,6 +37,14 @@ class FixedBaseTable {
   virtual std::size_t bytes() const = 0;
 };
 
+// What windows of a fixed-base table cost on a backend, in products mod m^2.
+struct WindowCosts {
+  std::size_t fewest_bits, most_bits;  // that a window may have
+  double entry;                        // to compute an entry of the table
+  double step;                         // to multiply by the entry of one window
+  double look_up;                      // to read past one entry, where all are read
+};
+
 // Constants c_k of x_1, x_2, ... -> sum_k c_k x_k mod m^2, for plain numbers x_k.
 class LinearForm {
  public:
@@ -84,10 +92,14 @@ class Ring {
   virtual ResiduesPtr power_shared(const Residues& x, const Limb* exponent, std::size_t exponent_bits,
                                    Exponent kind) const = 0;
   virtual ResiduesPtr power_each_vartime(const Residues& x, Numbers exponents, std::size_t count) const = 0;
-  virtual std::shared_ptr<const FixedBaseTable> fixed_base_table(const Limb* base, std::size_t exponent_bits,
-                                                                 std::size_t window_bits, Exponent kind) const = 0;
+  // A table for one base, given with its inverse; both canonical, below m^2.
+  virtual std::shared_ptr<const FixedBaseTable> fixed_base_table(const Limb* base, const Limb* inverse,
+                                                                 std::size_t exponent_bits, std::size_t window_bits,
+                                                                 Exponent kind) const = 0;
+  virtual WindowCosts window_costs(Exponent kind) const = 0;
+  // r_i <- (1 + a_i m) base^(exponent_i). a: (count, digit_limbs), below m; null for zeros.
   virtual ResiduesPtr fixed_base_power(const FixedBaseTable& table, const Limb* exponents, std::size_t exponent_limbs,
-                                       std::size_t count) const = 0;
+                                       const Limb* a, std::size_t count) const = 0;
   // r[i, c] <- prod_j x[j, c]^weights[i, j], with inverse[j, c] in place of x[j, c] where negative[i, j].
   virtual ResiduesPtr multi_power_vartime(const Residues& x, const Residues* inverse, std::size_t columns,
                                           Numbers weights, const bool* negative, std::size_t rows,
