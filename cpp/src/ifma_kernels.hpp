@@ -21,12 +21,22 @@ constexpr std::size_t kMostModulusBits = 4096;
 constexpr std::size_t kMostDigits = (kMostModulusBits + kSlackBits + kRadixBits - 1) / kRadixBits;
 constexpr std::size_t kMostParts = 16;
 
+// Rows of a product that are added in one pass over the columns. A number's digits are cut into as few blocks as
+// possible, of nearly equal size, larger ones first.
+constexpr std::size_t kMostRows = 8;
+constexpr std::size_t kFewestDigits = 5;  // so that no block is shorter than 4
+struct Block {
+  std::size_t row, size;
+};
+
 // The constants of arithmetic mod m, each digit repeated in all lanes; all arrays 64-byte aligned.
 struct Constants {
   std::size_t length;             // L
   const std::uint64_t* m;         // L vectors
-  const std::uint64_t* offset;    // L vectors: digits o_i with sum_i (2^52 + o_i) 2^(52 i) a multiple of m
+  const std::uint64_t* offset;    // L vectors: c_i of 2^52 to 2^53 with C = sum_i c_i 2^(52 i) a multiple of m
   std::uint64_t negated_inverse;  // -m^-1 mod 2^52
+  std::size_t blocks;
+  Block block[(kMostDigits + kMostRows - 1) / kMostRows];
 };
 
 // r <- x y R^-1 mod m^2, Reduced. Requires x, y Lazy. r may be x or y.
@@ -53,9 +63,9 @@ void carry_digits(std::uint64_t* a, const Constants& constants);
 void gather(std::uint64_t* r, const std::uint64_t* table, const std::uint64_t* indices, std::size_t width);
 // to[l][0 .. width) <- lane l of x[0 .. width), unless to[l] is null. Alignment and width as for gather.
 void scatter(std::uint64_t* const* to, const std::uint64_t* x, std::size_t width);
-// lane l of r[i] <- table[i 2^window + indices[l]], reading all of the table. Requires 4 <= window <= 7.
+// lane l of r[i] <- table[i 2^window + indices[l]], reading all of the table. Requires 4 <= window <= 6.
 constexpr std::size_t kFewestSelectBits = 4;
-constexpr std::size_t kMostSelectBits = 7;
+constexpr std::size_t kMostSelectBits = 6;
 void select(std::uint64_t* r, const std::uint64_t* table, std::size_t window, const std::uint64_t* indices,
             std::size_t width);
 // r[0 .. vectors) <- groups[index], reading all groups.

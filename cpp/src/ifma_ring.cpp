@@ -19,13 +19,13 @@ class Arithmetic {
 
   static WindowCosts window_costs(Exponent kind) {
     if (kind == Exponent::kPublic) return {1, 16, 1.8, 0.8, 0};
-    return {kFewestSelectBits, kMostSelectBits, 1.8, 0.8, 0.0016};
+    return {kFewestSelectBits, kMostSelectBits, 1.8, 0.8, 0.0025};
   }
 
   Arithmetic(const Limb* modulus, std::size_t limbs)
       : bits_(bit_length(modulus, limbs)), length_((bits_ + kSlackBits + kRadixBits - 1) / kRadixBits) {
     // The portable backend splits R = 2^(52 L) and S = sum_{i=1..L} 2^(52 i) in digits base m; both are below m^2, for
-    // 52 L < bits + 60. The digits o of -S mod m make S + o a multiple of m.
+    // 52 L < bits + 60. The digits o of -S mod m make C = S + o, of digits 2^52 + o_i, a multiple of m.
     const auto portable = portable::make_ring(modulus, limbs);
     const std::size_t digit_limbs = portable->digit_limbs();
     SecretLimbs number(portable->limbs(), 0), d0(digit_limbs), d1(digit_limbs);
@@ -39,10 +39,16 @@ class Arithmetic {
     SecretLimbs m(modulus, modulus + digit_limbs);
     subtract(d0.data(), m.data(), d0.data(), digit_limbs);
     offset_ = repeated(d0);
+    for (Limb& digit : offset_) digit += Limb{1} << kRadixBits;
     m_ = repeated(m);
     Limb inverse = modulus[0];  // Newton: each step doubles the number of correct low bits, from 3
     for (int step = 0; step < 5; ++step) inverse *= 2 - modulus[0] * inverse;
-    constants_ = {length_, m_.data(), offset_.data(), (0 - inverse) & ((Limb{1} << kRadixBits) - 1)};
+    constants_ = {length_, m_.data(), offset_.data(), (0 - inverse) & ((Limb{1} << kRadixBits) - 1), 0, {}};
+    for (std::size_t row = 0, left = (length_ + kMostRows - 1) / kMostRows; left > 0; --left) {
+      const std::size_t size = (length_ - row + left - 1) / left;
+      constants_.block[constants_.blocks++] = {row, size};
+      row += size;
+    }
   }
 
   std::size_t bits() const { return bits_; }
