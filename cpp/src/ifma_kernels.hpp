@@ -22,9 +22,8 @@ constexpr std::size_t kMostDigits = (kMostModulusBits + kSlackBits + kRadixBits 
 constexpr std::size_t kMostParts = 16;
 
 // Rows of a product that are added in one pass over the columns. A number's digits are cut into as few blocks as
-// possible, of nearly equal size, larger ones first.
+// possible, of nearly equal size, larger ones first; with at least 256 bits, 5 digits, none is shorter than 4.
 constexpr std::size_t kMostRows = 8;
-constexpr std::size_t kFewestDigits = 5;  // so that no block is shorter than 4
 struct Block {
   std::size_t row, size;
 };
@@ -37,6 +36,15 @@ struct Constants {
   std::uint64_t negated_inverse;  // -m^-1 mod 2^52
   std::size_t blocks;
   Block block[(kMostDigits + kMostRows - 1) / kMostRows];
+
+  void set_blocks() {
+    blocks = 0;
+    for (std::size_t row = 0, left = (length + kMostRows - 1) / kMostRows; left > 0; --left) {
+      const std::size_t size = (length - row + left - 1) / left;
+      block[blocks++] = {row, size};
+      row += size;
+    }
+  }
 };
 
 // r <- x y R^-1 mod m^2, Reduced. Requires x, y Lazy. r may be x or y.

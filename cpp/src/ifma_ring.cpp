@@ -18,8 +18,8 @@ class Arithmetic {
   static constexpr std::size_t kMostSharedBits = 4;
 
   static WindowCosts window_costs(Exponent kind) {
-    if (kind == Exponent::kPublic) return {1, 16, 1.8, 0.8, 0};
-    return {kFewestSelectBits, kMostSelectBits, 1.8, 0.8, 0.0025};
+    if (kind == Exponent::kPublic) return {1, 16, 1.8, 0.8, 0, 0};
+    return {kFewestSelectBits, kMostSelectBits, 1.8, 0.8, 0.0025, 0};
   }
 
   Arithmetic(const Limb* modulus, std::size_t limbs)
@@ -44,11 +44,7 @@ class Arithmetic {
     Limb inverse = modulus[0];  // Newton: each step doubles the number of correct low bits, from 3
     for (int step = 0; step < 5; ++step) inverse *= 2 - modulus[0] * inverse;
     constants_ = {length_, m_.data(), offset_.data(), (0 - inverse) & ((Limb{1} << kRadixBits) - 1), 0, {}};
-    for (std::size_t row = 0, left = (length_ + kMostRows - 1) / kMostRows; left > 0; --left) {
-      const std::size_t size = (length_ - row + left - 1) / left;
-      constants_.block[constants_.blocks++] = {row, size};
-      row += size;
-    }
+    constants_.set_blocks();
   }
 
   std::size_t bits() const { return bits_; }

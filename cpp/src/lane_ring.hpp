@@ -220,7 +220,11 @@ class LaneRing final : public Ring {
     return fixed_base_.tabulate(own(*x).group(0), own(*y).group(0), exponent_bits, window_bits, kind);
   }
 
-  WindowCosts window_costs(Exponent kind) const override { return Arithmetic::window_costs(kind); }
+  WindowCosts window_costs(Exponent kind) const override {
+    WindowCosts costs = Arithmetic::window_costs(kind);
+    costs.entry_bytes = layout_.row_width() * sizeof(Limb);
+    return costs;
+  }
 
   ResiduesPtr fixed_base_power(const FixedBaseTable& any_table, const Limb* exponents, std::size_t exponent_limbs,
                                const Limb* a, std::size_t count) const override {

@@ -1,6 +1,7 @@
 #include "cipherlane/paillier.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <stdexcept>
 
@@ -10,20 +11,38 @@
 namespace cipherlane {
 namespace {
 
-// Wider windows of public exponents gain little and take memory: see docs/benchmark.md.
-constexpr std::size_t kMostPublicWindow = 10;
 constexpr std::size_t kGrainRandom = 256;
 
-std::size_t most_window(const WindowCosts& costs, Exponent kind) {
-  return kind == Exponent::kSecret ? costs.most_bits : std::min(costs.most_bits, kMostPublicWindow);
+// How large a table may grow: CIPHERLANE_TABLE_MIB, else 96 MiB, which holds windows of 10 bits for a key of 2048 bits.
+// Read window by window over many ciphertexts at once, a table need not fit a cache: each further bit takes a tenth off
+// the time of an encryption and doubles the memory and the time to fill it.
+std::size_t most_table_bytes() {
+  constexpr long kDefault = 96, kMost = 1l << 20;
+  const char* text = std::getenv("CIPHERLANE_TABLE_MIB");
+  char* end = nullptr;
+  const long mebibytes = text == nullptr || *text == '\0' ? kDefault : std::strtol(text, &end, 10);
+  if ((end != nullptr && *end != '\0') || mebibytes < 1 || mebibytes > kMost)
+    throw std::invalid_argument("CIPHERLANE_TABLE_MIB: expected a whole number of mebibytes from 1 to 1048576, got '" +
+                                std::string(text) + "'");
+  return static_cast<std::size_t>(mebibytes) << 20;
+}
+
+std::size_t windows_of(std::size_t exponent_bits, std::size_t window) { return (exponent_bits + window - 1) / window; }
+
+// The widest window whose table is not too large.
+std::size_t most_window(const WindowCosts& costs, std::size_t exponent_bits, std::size_t most_bytes) {
+  std::size_t window = costs.fewest_bits;
+  const auto bytes = [&](std::size_t w) { return (windows_of(exponent_bits, w) << w) * costs.entry_bytes; };
+  while (window < costs.most_bits && bytes(window + 1) <= most_bytes) ++window;
+  return window;
 }
 
 // The window for which the table and all powers so far take the fewest products.
-std::size_t best_window(const WindowCosts& costs, std::size_t exponent_bits, std::size_t powers, Exponent kind) {
+std::size_t best_window(const WindowCosts& costs, std::size_t exponent_bits, std::size_t most, std::size_t powers) {
   std::size_t best = costs.fewest_bits;
   double best_cost = std::numeric_limits<double>::infinity();
-  for (std::size_t window = costs.fewest_bits; window <= most_window(costs, kind); ++window) {
-    const auto windows = static_cast<double>((exponent_bits + window - 1) / window);
+  for (std::size_t window = costs.fewest_bits; window <= most; ++window) {
+    const auto windows = static_cast<double>(windows_of(exponent_bits, window));
     const auto entries = static_cast<double>(std::size_t{1} << window);
     const double power = windows * (costs.step + entries * costs.look_up);
     const double cost = windows * entries * costs.entry + static_cast<double>(powers) * power;
@@ -60,17 +79,18 @@ GrowingTable::GrowingTable(const Ring& ring, SecretLimbs base, SecretLimbs inver
       base_(std::move(base)),
       inverse_(std::move(inverse)),
       exponent_bits_(exponent_bits),
+      costs_(ring.window_costs(kind)),
       fixed_window_(fixed_window),
+      most_window_(most_window(costs_, exponent_bits, most_table_bytes())),
       kind_(kind) {}
 
 std::shared_ptr<const FixedBaseTable> GrowingTable::table_for(std::size_t count) {
   const std::lock_guard<std::mutex> lock(mutex_);
   powers_ += count;
-  const WindowCosts costs = ring_.window_costs(kind_);
-  const std::size_t window = fixed_window_ != 0 ? fixed_window_ : best_window(costs, exponent_bits_, powers_, kind_);
+  const std::size_t window =
+      fixed_window_ != 0 ? fixed_window_ : best_window(costs_, exponent_bits_, most_window_, powers_);
   // Growing by two bits or more keeps the sum of all tables built within a constant factor of the last one.
-  const bool last = window == most_window(costs, kind_);
-  if (!table_ || table_->window_bits() + (last ? 1 : 2) <= window)
+  if (!table_ || table_->window_bits() + (window == most_window_ ? 1 : 2) <= window)
     table_ = ring_.fixed_base_table(base_.data(), inverse_.data(), exponent_bits_, window, kind_);
   return table_;
 }

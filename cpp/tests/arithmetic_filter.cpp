@@ -1,16 +1,28 @@
-// Runs the portable arithmetic on numbers from standard input, so that a test can feed it any operands and check the
-// results with its own integers. Each line: operation, modulus, x0, x1, y0, y1 in hexadecimal; answer: two numbers.
+// Runs a backend's arithmetic on numbers from standard input, so that a test can feed it any operands and check the
+// results with its own integers. Each line: operation, modulus, then numbers in hexadecimal; answer: one or two
+// numbers.
+//
+//   multiply m c x0 x1 y0 y1     square m c x0 x1     canonical m c x0 x1     join m c x0 x1
+//   factored m c z carried t     mod m c a b          add m c a b
+//
+// c is a multiple of m with digits from 2^w to 2^(w+1) in radix 2^w, which backends with a table of constants are
+// given. Neighbouring lines that agree in operation, modulus and c share the lanes of one call.
+#include <array>
 #include <cstdio>
-#include <cstring>
 #include <iostream>
 #include <memory>
 #include <sstream>
 #include <string>
+#include <vector>
 
+#ifdef CIPHERLANE_TEST_IFMA
+#include "../src/ifma_kernels.hpp"
+#else
 #include "../src/portable_arithmetic.hpp"
+#endif
+#include "cipherlane/limbs.hpp"
 
 using namespace cipherlane;
-using namespace cipherlane::portable;
 
 namespace {
 
@@ -24,48 +36,163 @@ Limbs limbs_from_hex(const std::string& text) {
   return limbs;
 }
 
-std::string hex_from_digits(const Limb* digits, std::size_t length) {
-  // 60 bits are 15 hexadecimal figures.
-  std::string text;
-  char part[16];
-  for (std::size_t i = length; i-- > 0;) {
-    std::snprintf(part, sizeof part, "%015llx", static_cast<unsigned long long>(digits[i]));
-    text += part;
+#ifdef CIPHERLANE_TEST_IFMA
+using namespace cipherlane::ifma;
+
+class Arithmetic {
+ public:
+  static constexpr std::size_t kWidth = ifma::kLanes, kRadixBits = ifma::kRadixBits;
+  Arithmetic(const std::string& modulus, const std::string& offset) {
+    const Limbs m = limbs_from_hex(modulus), c = limbs_from_hex(offset);
+    length = (bit_length(m.data(), m.size()) + kSlackBits + kRadixBits - 1) / kRadixBits;
+    constants_.length = length;
+    fill(m_, m, length);
+    // c = sum_i (2^52 + o_i) 2^(52 i): what is left of it after sum_i 2^(52 i) are the digits o_i.
+    Limbs rest = c, ones(c.size(), 0);
+    for (std::size_t i = 0; i < length; ++i) ones[kRadixBits * (i + 1) / 64] |= Limb{1} << kRadixBits * (i + 1) % 64;
+    subtract(rest.data(), rest.data(), ones.data(), rest.size());
+    fill(offset_, rest, length);
+    for (std::size_t i = 0; i < length * kWidth; ++i) offset_[i] += Limb{1} << kRadixBits;
+    Limb inverse = m[0];
+    for (int step = 0; step < 5; ++step) inverse *= 2 - m[0] * inverse;
+    constants_.m = m_;
+    constants_.offset = offset_;
+    constants_.negated_inverse = (0 - inverse) & ((Limb{1} << kRadixBits) - 1);
+    constants_.set_blocks();
   }
-  return text;
+  void multiply_pair(Limb* r, const Limb* x, const Limb* y) const { ifma::multiply_pair(r, x, y, constants_); }
+  void square_pair(Limb* r, const Limb* x) const { ifma::square_pair(r, x, constants_); }
+  void canonical_digits(Limb* a, Limb* b, const Limb* x) const { ifma::canonical_digits(a, b, x, constants_); }
+  void join_digits(Limb* v, const Limb* a, const Limb* b) const { ifma::join_digits(v, a, b, constants_); }
+  void multiply_factored(Limb* state, const Limb* entry) const {
+    ifma::multiply_factored(state, entry, constants_);
+    carry_digits(state + 2 * length * kWidth, constants_);
+  }
+  void multiply_mod(Limb* r, const Limb* a, const Limb* b) const { ifma::multiply_mod(r, a, b, constants_); }
+  void add_mod(Limb* r, const Limb* a, const Limb* b) const { ifma::add_mod(r, a, b, constants_); }
+  std::size_t length;
+
+ private:
+  static void fill(Limb* to, const Limbs& number, std::size_t digits) {
+    for (std::size_t i = 0; i < digits * kWidth; ++i)
+      to[i] = bits_at(number.data(), number.size(), i / kWidth * kRadixBits, kRadixBits);
+  }
+  alignas(64) Limb m_[kMostDigits * kWidth];
+  alignas(64) Limb offset_[kMostDigits * kWidth];
+  Constants constants_{};
+};
+#else
+using namespace cipherlane::portable;
+
+class Arithmetic {
+ public:
+  static constexpr std::size_t kWidth = 1, kRadixBits = portable::kRadixBits;
+  Arithmetic(const std::string& modulus, const std::string&) {
+    const Limbs m = limbs_from_hex(modulus);
+    modulus_ = std::make_unique<Modulus>(m.data(), m.size());
+    length = modulus_->length;
+  }
+  void multiply_pair(Limb* r, const Limb* x, const Limb* y) const { portable::multiply_pair(r, x, y, *modulus_); }
+  void square_pair(Limb* r, const Limb* x) const { portable::square_pair(r, x, *modulus_); }
+  void canonical_digits(Limb* a, Limb* b, const Limb* x) const { portable::canonical_digits(a, b, x, *modulus_); }
+  void join_digits(Limb* v, const Limb* a, const Limb* b) const { portable::join_digits(v, a, b, *modulus_); }
+  void multiply_factored(Limb* state, const Limb* entry) const { portable::multiply_factored(state, entry, *modulus_); }
+  void multiply_mod(Limb* r, const Limb* a, const Limb* b) const { portable::multiply_mod(r, a, b, *modulus_); }
+  void add_mod(Limb* r, const Limb* a, const Limb* b) const { portable::add_mod(r, a, b, *modulus_); }
+  std::size_t length;
+
+ private:
+  std::unique_ptr<Modulus> modulus_;
+};
+#endif
+
+constexpr std::size_t kMostOperands = 5;
+constexpr std::size_t kWidth = Arithmetic::kWidth;
+constexpr std::size_t kHalf = kMostDigits * kWidth;
+
+struct Line {
+  std::string operation, modulus, offset;
+  std::array<std::string, kMostOperands> operand;
+};
+
+void print(const Limb* digits, std::size_t length, std::size_t lane) {
+  // 52 and 60 bits are whole hexadecimal figures.
+  constexpr int kFigures = Arithmetic::kRadixBits / 4;
+  for (std::size_t i = length; i-- > 0;)
+    std::printf("%0*llx", kFigures, static_cast<unsigned long long>(digits[i * kWidth + lane]));
+}
+
+void run(const std::vector<Line>& lines) {
+  const Line& first = lines.front();
+  const Arithmetic arithmetic(first.modulus, first.offset);
+  const std::size_t length = arithmetic.length, half = length * kWidth;
+  alignas(64) static Limb operand[kMostOperands][kHalf], x[3 * kHalf], y[2 * kHalf], r[3 * kHalf];
+  for (std::size_t k = 0; k < kMostOperands; ++k)
+    for (std::size_t lane = 0; lane < kWidth; ++lane) {
+      const Limbs limbs = limbs_from_hex(lines[lane < lines.size() ? lane : 0].operand[k]);
+      for (std::size_t i = 0; i < length; ++i)
+        operand[k][i * kWidth + lane] =
+            bits_at(limbs.data(), limbs.size(), i * Arithmetic::kRadixBits, Arithmetic::kRadixBits);
+    }
+  for (std::size_t i = 0; i < half; ++i) {
+    x[i] = operand[0][i], x[half + i] = operand[1][i];
+    y[i] = operand[2][i], y[half + i] = operand[3][i];
+  }
+  std::size_t answers = 2, width = length;
+  if (first.operation == "multiply") {
+    arithmetic.multiply_pair(r, x, y);
+  } else if (first.operation == "square") {
+    arithmetic.square_pair(r, x);
+  } else if (first.operation == "canonical") {
+    arithmetic.canonical_digits(r, r + half, x);
+  } else if (first.operation == "join") {
+    arithmetic.join_digits(r, x, x + half);
+    answers = 1, width = 2 * length;
+  } else if (first.operation == "factored") {
+    // z, c and e = t; the entry is t, s = z
+    for (std::size_t i = 0; i < half; ++i) {
+      r[i] = operand[0][i], r[half + i] = operand[1][i], r[2 * half + i] = operand[2][i];
+      y[i] = operand[2][i], y[half + i] = operand[0][i];
+    }
+    arithmetic.multiply_factored(r, y);
+    answers = 3;
+  } else if (first.operation == "mod") {
+    arithmetic.multiply_mod(r, x, x + half);
+    answers = 1;
+  } else if (first.operation == "add") {
+    arithmetic.add_mod(r, x, x + half);
+    answers = 1;
+  } else {
+    std::cerr << "unknown operation: " << first.operation << "\n";
+    std::exit(2);
+  }
+  for (std::size_t lane = 0; lane < lines.size(); ++lane) {
+    for (std::size_t k = 0; k < answers; ++k) {
+      print(r + k * width * kWidth, width, lane);
+      std::printf(k + 1 < answers ? " " : "\n");
+    }
+  }
 }
 
 }  // namespace
 
 int main() {
-  std::string line, last_modulus;
-  std::unique_ptr<Modulus> modulus;
-  while (std::getline(std::cin, line)) {
-    std::istringstream fields(line);
-    std::string operation, m, operand[4];
-    fields >> operation >> m >> operand[0] >> operand[1] >> operand[2] >> operand[3];
-    if (m != last_modulus) {
-      const Limbs limbs = limbs_from_hex(m);
-      modulus = std::make_unique<Modulus>(limbs.data(), limbs.size());
-      last_modulus = m;
+  std::vector<Line> together;
+  std::string text;
+  while (std::getline(std::cin, text)) {
+    std::istringstream fields(text);
+    Line line;
+    fields >> line.operation >> line.modulus >> line.offset;
+    for (auto& operand : line.operand)
+      if (!(fields >> operand)) operand = "0";
+    const bool fits = !together.empty() && together.size() < kWidth && together.front().operation == line.operation &&
+                      together.front().modulus == line.modulus;
+    if (!together.empty() && !fits) {
+      run(together);
+      together.clear();
     }
-    const std::size_t length = modulus->length;
-    Limb x[2 * kMostDigits], y[2 * kMostDigits], r[2 * kMostDigits];
-    for (int i = 0; i < 4; ++i) {
-      const Limbs limbs = limbs_from_hex(operand[i]);
-      digits_from_limbs((i < 2 ? x : y) + (i % 2 ? length : 0), length, limbs.data(), limbs.size());
-    }
-    if (operation == "multiply") {
-      multiply_pair(r, x, y, *modulus);
-    } else if (operation == "square") {
-      square_pair(r, x, *modulus);
-    } else if (operation == "canonical") {
-      canonical_digits(r, r + length, x, *modulus);
-    } else {
-      std::cerr << "unknown operation: " << operation << "\n";
-      return 2;
-    }
-    std::cout << hex_from_digits(r, length) << " " << hex_from_digits(r + length, length) << "\n";
+    together.push_back(line);
   }
+  if (!together.empty()) run(together);
   return 0;
 }

@@ -36,7 +36,9 @@ class GrowingTable {
 
   const Ring& ring_;
   const SecretLimbs base_, inverse_;
-  const std::size_t exponent_bits_, fixed_window_;
+  const std::size_t exponent_bits_;
+  const WindowCosts costs_;
+  const std::size_t fixed_window_, most_window_;
   const Exponent kind_;
   std::mutex mutex_;
   std::size_t powers_ = 0;

@@ -43,6 +43,7 @@ struct WindowCosts {
   double entry;                        // to compute an entry of the table
   double step;                         // to multiply by the entry of one window
   double look_up;                      // to read past one entry, where all are read
+  std::size_t entry_bytes;             // memory of an entry
 };
 
 // Constants c_k of x_1, x_2, ... -> sum_k c_k x_k mod m^2, for plain numbers x_k.
