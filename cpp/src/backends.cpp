@@ -2,8 +2,8 @@
 
 #include "cipherlane/ring.hpp"
 #include "portable_ring.hpp"
-#ifdef CIPHERLANE_WITH_IFMA
-#include "ifma_ring.hpp"
+#ifdef CIPHERLANE_WITH_VECTORS
+#include "vector_ring.hpp"
 #endif
 
 namespace cipherlane {
@@ -17,8 +17,10 @@ struct Backend {
 
 // Best first.
 constexpr Backend kBackends[] = {
-#ifdef CIPHERLANE_WITH_IFMA
-    {"ifma", ifma::usable, ifma::make_ring},
+#ifdef CIPHERLANE_WITH_VECTORS
+    {"ifma", is_usable<Ifma>, make_vector_ring<Ifma>},
+    {"avx512", is_usable<Avx512>, make_vector_ring<Avx512>},
+    {"avx2", is_usable<Avx2>, make_vector_ring<Avx2>},
 #endif
     {"portable", [] { return true; }, portable::make_ring},
 };

@@ -15,8 +15,8 @@
 #include <string>
 #include <vector>
 
-#ifdef CIPHERLANE_TEST_IFMA
-#include "../src/ifma_kernels.hpp"
+#ifdef CIPHERLANE_TEST_ISA
+#include "../src/vector_kernels.hpp"
 #else
 #include "../src/portable_arithmetic.hpp"
 #endif
@@ -36,18 +36,19 @@ Limbs limbs_from_hex(const std::string& text) {
   return limbs;
 }
 
-#ifdef CIPHERLANE_TEST_IFMA
-using namespace cipherlane::ifma;
+#ifdef CIPHERLANE_TEST_ISA
+using Kernels = VectorKernels<CIPHERLANE_TEST_ISA>;
+constexpr std::size_t kMostDigits = Kernels::kMostDigits;
 
 class Arithmetic {
  public:
-  static constexpr std::size_t kWidth = ifma::kLanes, kRadixBits = ifma::kRadixBits;
+  static constexpr std::size_t kWidth = Kernels::kLanes, kRadixBits = Kernels::kRadixBits;
   Arithmetic(const std::string& modulus, const std::string& offset) {
     const Limbs m = limbs_from_hex(modulus), c = limbs_from_hex(offset);
-    length = (bit_length(m.data(), m.size()) + kSlackBits + kRadixBits - 1) / kRadixBits;
+    length = Kernels::digits_for_bits(bit_length(m.data(), m.size()));
     constants_.length = length;
     fill(m_, m, length);
-    // c = sum_i (2^52 + o_i) 2^(52 i): what is left of it after sum_i 2^(52 i) are the digits o_i.
+    // c = sum_i (2^w + o_i) 2^(w i): what is left of it after sum_i 2^(w i) are the digits o_i.
     Limbs rest = c, ones(c.size(), 0);
     for (std::size_t i = 0; i < length; ++i) ones[kRadixBits * (i + 1) / 64] |= Limb{1} << kRadixBits * (i + 1) % 64;
     subtract(rest.data(), rest.data(), ones.data(), rest.size());
@@ -60,16 +61,16 @@ class Arithmetic {
     constants_.negated_inverse = (0 - inverse) & ((Limb{1} << kRadixBits) - 1);
     constants_.set_blocks();
   }
-  void multiply_pair(Limb* r, const Limb* x, const Limb* y) const { ifma::multiply_pair(r, x, y, constants_); }
-  void square_pair(Limb* r, const Limb* x) const { ifma::square_pair(r, x, constants_); }
-  void canonical_digits(Limb* a, Limb* b, const Limb* x) const { ifma::canonical_digits(a, b, x, constants_); }
-  void join_digits(Limb* v, const Limb* a, const Limb* b) const { ifma::join_digits(v, a, b, constants_); }
+  void multiply_pair(Limb* r, const Limb* x, const Limb* y) const { Kernels::multiply_pair(r, x, y, constants_); }
+  void square_pair(Limb* r, const Limb* x) const { Kernels::square_pair(r, x, constants_); }
+  void canonical_digits(Limb* a, Limb* b, const Limb* x) const { Kernels::canonical_digits(a, b, x, constants_); }
+  void join_digits(Limb* v, const Limb* a, const Limb* b) const { Kernels::join_digits(v, a, b, constants_); }
   void multiply_factored(Limb* state, const Limb* entry) const {
-    ifma::multiply_factored(state, entry, constants_);
-    carry_digits(state + 2 * length * kWidth, constants_);
+    Kernels::multiply_factored(state, entry, constants_);
+    Kernels::carry_digits(state + 2 * length * kWidth, constants_);
   }
-  void multiply_mod(Limb* r, const Limb* a, const Limb* b) const { ifma::multiply_mod(r, a, b, constants_); }
-  void add_mod(Limb* r, const Limb* a, const Limb* b) const { ifma::add_mod(r, a, b, constants_); }
+  void multiply_mod(Limb* r, const Limb* a, const Limb* b) const { Kernels::multiply_mod(r, a, b, constants_); }
+  void add_mod(Limb* r, const Limb* a, const Limb* b) const { Kernels::add_mod(r, a, b, constants_); }
   std::size_t length;
 
  private:
@@ -79,7 +80,7 @@ class Arithmetic {
   }
   alignas(64) Limb m_[kMostDigits * kWidth];
   alignas(64) Limb offset_[kMostDigits * kWidth];
-  Constants constants_{};
+  Kernels::Constants constants_{};
 };
 #else
 using namespace cipherlane::portable;
@@ -116,10 +117,16 @@ struct Line {
 };
 
 void print(const Limb* digits, std::size_t length, std::size_t lane) {
-  // 52 and 60 bits are whole hexadecimal figures.
-  constexpr int kFigures = Arithmetic::kRadixBits / 4;
-  for (std::size_t i = length; i-- > 0;)
-    std::printf("%0*llx", kFigures, static_cast<unsigned long long>(digits[i * kWidth + lane]));
+  constexpr std::size_t kBits = Arithmetic::kRadixBits;
+  Limbs number(length * kBits / 64 + 2, 0);
+  for (std::size_t i = 0; i < length; ++i) {
+    const Limb digit = digits[i * kWidth + lane];
+    const std::size_t index = i * kBits / 64, shift = i * kBits % 64;
+    number[index] |= digit << shift;
+    if (shift != 0) number[index + 1] |= digit >> (64 - shift);
+    if (digit >> kBits != 0) std::exit(3);  // a digit that was not carried
+  }
+  for (std::size_t i = number.size(); i-- > 0;) std::printf("%016llx", static_cast<unsigned long long>(number[i]));
 }
 
 void run(const std::vector<Line>& lines) {

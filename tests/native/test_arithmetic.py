@@ -16,7 +16,13 @@ import cipherlane as cl
 
 CPP = Path(__file__).parents[2] / "cpp"
 SLACK_BITS = 8
-IFMA_FLAGS = ["-mavx512f", "-mavx512ifma", "-Wno-maybe-uninitialized", "-DCIPHERLANE_TEST_IFMA"]
+# Radix, name of the instruction set in the sources, flags of its file.
+VECTORS = {
+    "ifma": (52, "Ifma", ["-mavx512f", "-mavx512ifma"]),
+    "avx512": (26, "Avx512", ["-mavx512f"]),
+    "avx2": (26, "Avx2", ["-mavx2"]),
+}
+QUIET = ["-Wno-maybe-uninitialized", "-Wno-uninitialized"]
 
 
 @dataclass(frozen=True)
@@ -56,15 +62,17 @@ def runner(program: Path) -> Callable[[list[tuple]], list[tuple[int, ...]]]:
     return run
 
 
-@pytest.fixture(scope="module", params=["portable assembly", "portable plain", "ifma"])
+@pytest.fixture(scope="module", params=["portable assembly", "portable plain", *VECTORS])
 def arithmetic(request, tmp_path_factory):
     program = tmp_path_factory.mktemp("arithmetic") / request.param.replace(" ", "-")
     common = [CPP / "tests" / "arithmetic_filter.cpp", CPP / "src" / "limbs.cpp"]
-    if request.param == "ifma":
-        if "ifma" not in cl.backends():
-            pytest.skip("this processor has no AVX-512 IFMA")
-        build(program, [*common, CPP / "src" / "ifma_kernels.cpp"], IFMA_FLAGS)
-        return Filter(52, runner(program))
+    if request.param in VECTORS:
+        if request.param not in cl.backends():
+            pytest.skip(f"this processor has no {request.param}")
+        radix_bits, name, flags = VECTORS[request.param]
+        kernels = CPP / "src" / f"{request.param}_kernels.cpp"
+        build(program, [*common, kernels], [*flags, *QUIET, f"-DCIPHERLANE_TEST_ISA={name}"])
+        return Filter(radix_bits, runner(program))
     flags = ["-DCIPHERLANE_NO_ASSEMBLY"] if "plain" in request.param else []
     build(program, [*common, CPP / "src" / "portable_arithmetic.cpp"], flags)
     return Filter(60, runner(program))
