@@ -128,7 +128,9 @@ def encrypt_with_exponents(public_key: PublicKey, plaintexts: Integers, exponent
         As `encrypt`, and `ValueError` for a key without ``h_s``.
     """
     if public_key.h_s is None:
-        raise ValueError("public_key: expected a key with h_s (scheme 'djn' or 'short'), got a classic one; use encrypt")
+        raise ValueError(
+            "public_key: expected a key with h_s (scheme 'djn' or 'short'), got a classic one; use encrypt"
+        )
     values, single = _listed("plaintexts", plaintexts)
     noise, _ = _listed("exponents", exponents)
     _same_length("exponents", len(noise), "plaintexts", len(values))

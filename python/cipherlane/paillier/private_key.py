@@ -131,13 +131,13 @@ class PrivateKey:
     ) -> None:
         p, q = check_integer("p", p), check_integer("q", q)
         _check_primes(p, q)
-        self._p = p
-        self._q = q
-        self._generators = None if generators is None else _check_generators(p, q, generators)
         if (exponent_bits is None) != (orders is None):
             raise ValueError("exponent_bits, orders: expected both, for scheme 'short', or neither, got one")
         if orders is not None and generators is not None:
             raise ValueError("generators: expected none for scheme 'short', whose key cannot decrypt their noise")
+        self._p = p
+        self._q = q
+        self._generators = None if generators is None else _check_generators(p, q, generators)
         self._public_key = PublicKey(p * q, h_s, exponent_bits=exponent_bits)
         self._orders = None if orders is None else _check_orders((p, q), self._public_key, orders)
         self._contexts: dict[str, _native.PrivateContext] = {}
