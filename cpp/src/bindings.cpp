@@ -70,11 +70,12 @@ struct Batch {
 class Public {
  public:
   Public(const LimbArray& modulus, const std::optional<LimbArray>& base, const std::string& backend,
-         std::size_t window_bits) {
+         std::size_t window_bits, std::size_t exponent_bits) {
     auto n = number<Limbs>("modulus", modulus);
     auto h_s = optional_number<Limbs>("obfuscator_base", base);
-    context_ =
-        unlocked([&] { return std::make_shared<PublicContext>(std::move(n), std::move(h_s), backend, window_bits); });
+    context_ = unlocked([&] {
+      return std::make_shared<PublicContext>(std::move(n), std::move(h_s), backend, window_bits, exponent_bits);
+    });
   }
 
   const std::shared_ptr<PublicContext>& context() const { return context_; }
@@ -274,17 +275,21 @@ Noise noise_by_name(const std::string& name) {
 class Private {
  public:
   Private(const Public& public_context, const LimbArray& p, const LimbArray& q,
-          const std::optional<LimbArray>& generator_p, const std::optional<LimbArray>& generator_q)
+          const std::optional<LimbArray>& generator_p, const std::optional<LimbArray>& generator_q,
+          const std::optional<LimbArray>& order_p, const std::optional<LimbArray>& order_q)
       : public_(public_context) {
     if (generator_p.has_value() != generator_q.has_value())
       throw py::value_error("generator_p, generator_q: expected both or neither");
+    if (order_p.has_value() != order_q.has_value()) throw py::value_error("order_p, order_q: expected both or neither");
     auto p_limbs = number<SecretLimbs>("p", p);
     auto q_limbs = number<SecretLimbs>("q", q);
     auto g_p = optional_number<SecretLimbs>("generator_p", generator_p);
     auto g_q = optional_number<SecretLimbs>("generator_q", generator_q);
+    auto s_p = optional_number<SecretLimbs>("order_p", order_p);
+    auto s_q = optional_number<SecretLimbs>("order_q", order_q);
     context_ = unlocked([&] {
       return std::make_unique<PrivateContext>(public_.context(), std::move(p_limbs), std::move(q_limbs), std::move(g_p),
-                                              std::move(g_q));
+                                              std::move(g_q), std::move(s_p), std::move(s_q));
     });
   }
 
@@ -465,8 +470,8 @@ PYBIND11_MODULE(_native, module) {
       .def_property_readonly("backend", [](const Batch& batch) { return batch.context->backend(); });
 
   py::class_<Public>(module, "PublicContext", py::is_final())
-      .def(py::init<const LimbArray&, const std::optional<LimbArray>&, const std::string&, std::size_t>(),
-           arg("modulus"), arg("obfuscator_base"), arg("backend"), arg("window_bits") = 0)
+      .def(py::init<const LimbArray&, const std::optional<LimbArray>&, const std::string&, std::size_t, std::size_t>(),
+           arg("modulus"), arg("obfuscator_base"), arg("backend"), arg("window_bits") = 0, arg("exponent_bits") = 0)
       .def_property_readonly("backend", [](const Public& self) { return self.context()->backend(); })
       .def_property_readonly("plaintext_limbs", [](const Public& self) { return self.context()->plaintext_limbs(); })
       .def_property_readonly("ciphertext_limbs", [](const Public& self) { return self.context()->ciphertext_limbs(); })
@@ -492,9 +497,11 @@ PYBIND11_MODULE(_native, module) {
       .def("first_not_invertible", &Public::first_not_invertible, arg("ciphertexts"));
 
   py::class_<Private>(module, "PrivateContext", py::is_final())
-      .def(py::init<const Public&, const LimbArray&, const LimbArray&, const std::optional<LimbArray>&,
-                    const std::optional<LimbArray>&>(),
-           arg("public_context"), arg("p"), arg("q"), arg("generator_p"), arg("generator_q"))
+      .def(
+          py::init<const Public&, const LimbArray&, const LimbArray&, const std::optional<LimbArray>&,
+                   const std::optional<LimbArray>&, const std::optional<LimbArray>&, const std::optional<LimbArray>&>(),
+          arg("public_context"), arg("p"), arg("q"), arg("generator_p"), arg("generator_q"),
+          arg("order_p") = py::none(), arg("order_q") = py::none())
       .def("decrypt", &Private::decrypt, arg("batch"))
       .def("encrypt", &Private::encrypt, arg("plaintexts"), arg("noise"))
       .def("rerandomise", &Private::rerandomise, arg("batch"), arg("noise"));

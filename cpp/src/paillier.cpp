@@ -99,7 +99,8 @@ ResiduesPtr GrowingTable::power(const Limb* exponents, std::size_t exponent_limb
   return ring_.fixed_base_power(*table_for(count), exponents, exponent_limbs, a, count);
 }
 
-PublicContext::PublicContext(Limbs modulus, Limbs obfuscator_base, const std::string& backend, std::size_t window_bits)
+PublicContext::PublicContext(Limbs modulus, Limbs obfuscator_base, const std::string& backend, std::size_t window_bits,
+                             std::size_t exponent_bits)
     : backend_(backend) {
   const std::size_t limbs = limbs_for_bits(bit_length(modulus.data(), modulus.size()));
   modulus_ = resized(std::move(modulus), limbs);
@@ -107,6 +108,11 @@ PublicContext::PublicContext(Limbs modulus, Limbs obfuscator_base, const std::st
   square_.resize(2 * limbs);
   cipherlane::multiply(square_.data(), modulus_.data(), limbs, modulus_.data(), limbs);
   square_.resize(ring_->limbs());
+  const std::size_t most_bits = (ring_->modulus_bits() + 1) / 2;
+  if (exponent_bits > most_bits)
+    throw std::invalid_argument("exponent_bits: expected at most " + std::to_string(most_bits) + ", got " +
+                                std::to_string(exponent_bits));
+  noise_exponent_bits_ = exponent_bits == 0 ? most_bits : exponent_bits;
   if (obfuscator_base.empty()) return;
   if (bit_length(obfuscator_base.data(), obfuscator_base.size()) > ring_->limbs() * kLimbBits)
     throw std::invalid_argument("obfuscator_base: expected a number below n^2");
@@ -276,13 +282,22 @@ ResiduesPtr PrivateContext::inverse_in(const Half& half, const Residues& x) {
   return half.ring->power_shared(x, exponent.data(), 2 * half.ring->modulus_bits(), Exponent::kSecret);
 }
 
-PrivateContext::Half PrivateContext::make_half(SecretLimbs prime, SecretLimbs generator) const {
+PrivateContext::Half PrivateContext::make_half(SecretLimbs prime, SecretLimbs generator, SecretLimbs order) const {
   Half half;
   const std::size_t limbs = limbs_for_bits(bit_length(prime.data(), prime.size()));
   half.prime = resized(std::move(prime), limbs);
   half.prime_less_one = half.prime;
   half.prime_less_one[0] &= ~Limb{1};
   half.ring = make_ring(public_->backend(), half.prime.data(), limbs);
+  if (order.empty()) {
+    half.exponent = half.prime_less_one;
+    half.exponent_bits = half.ring->modulus_bits();
+  } else {
+    const Limb two = 2;
+    half.exponent_bits = bit_length(order.data(), order.size()) + 1;
+    half.exponent.resize(order.size() + 1);
+    multiply(half.exponent.data(), order.data(), order.size(), &two, 1);
+  }
   SecretLimbs one(half.ring->limbs(), 0);
   one[0] = 1;
   half.from_ciphertext = half.ring->linear_form({{one, 2 * public_->ring().modulus_bits()}});
@@ -307,29 +322,30 @@ PrivateContext::Half PrivateContext::make_half(SecretLimbs prime, SecretLimbs ge
 }
 
 PrivateContext::PrivateContext(std::shared_ptr<PublicContext> public_context, SecretLimbs p, SecretLimbs q,
-                               SecretLimbs generator_p, SecretLimbs generator_q)
+                               SecretLimbs generator_p, SecretLimbs generator_q, SecretLimbs order_p,
+                               SecretLimbs order_q)
     : public_(std::move(public_context)),
-      p_(make_half(std::move(p), std::move(generator_p))),
-      q_(make_half(std::move(q), std::move(generator_q))) {
+      p_(make_half(std::move(p), std::move(generator_p), std::move(order_p))),
+      q_(make_half(std::move(q), std::move(generator_q), std::move(order_q))) {
   const std::size_t square_limbs = public_->ciphertext_limbs();
   SecretLimbs product(p_.prime.size() + q_.prime.size());
   multiply(product.data(), p_.prime.data(), p_.prime.size(), q_.prime.data(), q_.prime.size());
   if (!std::equal(public_->modulus().begin(), public_->modulus().end(), product.begin()))
     throw std::invalid_argument("p, q: expected primes whose product is the modulus n");
 
-  // With u = (q^2)^-1 mod p^2:  E_p = q^2 u is 1 mod p^2 and 0 mod q^2.  With v = -q^-2 mod p:  H_p = q v is (-q)^-1
-  // mod p and 0 mod q, and L(c^(p-1) mod p^2) (-q)^-1 = m mod p, for (1 + n)^(p-1) = 1 + (p - 1) q p mod p^2.
+  // With u = (q^2)^-1 mod p^2:  E_p = q^2 u is 1 mod p^2 and 0 mod q^2.  With v = (e q^2)^-1 mod p:  H_p = q v is
+  // (e q)^-1 mod p and 0 mod q, and L(c^e mod p^2) (e q)^-1 = m mod p, for (1 + m n)^e = 1 + e m q p mod p^2.
   const auto constants = [&](const Half& half, const Half& other) {
     const std::size_t prime_limbs = half.prime.size();
     SecretLimbs other_square(2 * other.prime.size());
     multiply(other_square.data(), other.prime.data(), other.prime.size(), other.prime.data(), other.prime.size());
     const SecretLimbs wide = resized(other_square, square_limbs);
-    const ResiduesPtr inverse =
-        inverse_in(half, *half.ring->evaluate(*half.from_ciphertext, {{wide.data(), square_limbs}}, 1));
+    const ResiduesPtr square = half.ring->evaluate(*half.from_ciphertext, {{wide.data(), square_limbs}}, 1);
+    const ResiduesPtr exponent = half.ring->upload(resized(half.exponent, half.ring->limbs()).data(), 1);
+    const ResiduesPtr inverse = inverse_in(half, *half.ring->multiply(*square, *exponent));
     SecretLimbs u(half.ring->limbs()), v(prime_limbs), ignored(prime_limbs);
-    half.ring->download(*inverse, u.data());
+    half.ring->download(*half.ring->multiply(*inverse, *exponent), u.data());
     half.ring->download_digits(*inverse, v.data(), ignored.data());
-    cipherlane::subtract(v.data(), half.prime.data(), v.data(), prime_limbs);
     SecretLimbs ciphertext_part(other_square.size() + u.size()), plaintext_part(other.prime.size() + prime_limbs);
     multiply(ciphertext_part.data(), other_square.data(), other_square.size(), u.data(), u.size());
     multiply(plaintext_part.data(), other.prime.data(), other.prime.size(), v.data(), prime_limbs);
@@ -347,17 +363,28 @@ SecretLimbs PrivateContext::decrypt(const Residues& ciphertexts) const {
   const std::size_t width = public_->ciphertext_limbs();
   SecretLimbs canonical(count * width);
   public_->download(ciphertexts, canonical.data());
+  SecretLimbs strange(count, 0);  // not zero where the obfuscator did not vanish
   const auto logarithms = [&](const Half& half) {
-    // u = c^(p-1) mod p^2 = 1 + L(u) p: in base p, L(u) is the second digit.
+    // u = c^e mod p^2 = 1 + L(u) p: in base p, L(u) is the second digit, and the first is 1.
+    const std::size_t limbs = half.ring->digit_limbs();
     const ResiduesPtr c = half.ring->evaluate(*half.from_ciphertext, {{canonical.data(), width}}, count);
-    const ResiduesPtr u =
-        half.ring->power_shared(*c, half.prime_less_one.data(), half.ring->modulus_bits(), Exponent::kSecret);
-    SecretLimbs logarithm(count * half.ring->digit_limbs());
-    half.ring->download_digits(*u, nullptr, logarithm.data());
+    const ResiduesPtr u = half.ring->power_shared(*c, half.exponent.data(), half.exponent_bits, Exponent::kSecret);
+    SecretLimbs logarithm(count * limbs), first(count * limbs);
+    half.ring->download_digits(*u, first.data(), logarithm.data());
+    for (std::size_t i = 0; i < count; ++i) {
+      first[i * limbs] ^= 1;
+      strange[i] |= ~mask_zero(first.data() + i * limbs, limbs);
+    }
     return logarithm;
   };
   const SecretLimbs l_p = logarithms(p_);
   const SecretLimbs l_q = logarithms(q_);
+  const auto offender = std::find_if(strange.begin(), strange.end(), [](Limb mask) { return mask != 0; });
+  if (offender != strange.end())
+    throw std::domain_error("ciphertexts[" + std::to_string(offender - strange.begin()) +
+                            "]: expected an obfuscator that vanishes under this key, got another; a key of scheme "
+                            "'short' decrypts only what "
+                            "was encrypted with its own h_s");
   const ResiduesPtr joined = public_->ring().evaluate(
       *join_plaintext_, {{l_p.data(), p_.ring->digit_limbs()}, {l_q.data(), q_.ring->digit_limbs()}}, count);
   SecretLimbs plaintexts(count * public_->plaintext_limbs()), ignored(plaintexts.size());

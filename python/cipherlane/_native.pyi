@@ -39,7 +39,14 @@ class Batch:
 
 @final
 class PublicContext:
-    def __init__(self, modulus: _Limbs, obfuscator_base: _Limbs | None, backend: str, window_bits: int = 0) -> None: ...
+    def __init__(
+        self,
+        modulus: _Limbs,
+        obfuscator_base: _Limbs | None,
+        backend: str,
+        window_bits: int = 0,
+        exponent_bits: int = 0,
+    ) -> None: ...
     @property
     def backend(self) -> str: ...
     @property
@@ -75,6 +82,8 @@ class PrivateContext:
         q: _Limbs,
         generator_p: _Limbs | None,
         generator_q: _Limbs | None,
+        order_p: _Limbs | None = None,
+        order_q: _Limbs | None = None,
     ) -> None: ...
     def decrypt(self, batch: Batch) -> _Limbs: ...
     def encrypt(self, plaintexts: _Limbs, noise: str) -> Batch: ...

@@ -289,7 +289,7 @@ def _add_keygen(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     parser.add_argument("--out", type=Path, required=True, metavar="NAME", help="path both names start with")
     parser.add_argument("--bits", type=int, default=2048, help="size of the modulus (default: 2048)")
-    parser.add_argument("--scheme", default="djn", choices=["djn", "classic"], help="default: djn")
+    parser.add_argument("--scheme", default="djn", choices=["djn", "classic", "short"], help="default: djn")
     parser.add_argument(
         "--password-file",
         type=Path,

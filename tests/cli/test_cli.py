@@ -171,6 +171,15 @@ def test_keygen_takes_its_password_from_a_file_and_needs_one(
     assert not list(tmp_path.glob("b.*"))
 
 
+def test_keygen_makes_short_keys_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PASSWORD_VARIABLE, "secret")
+    assert main(["keygen", "--out", str(tmp_path / "a"), "--bits", "1024", "--scheme", "short"]) == 0
+    public = cl.PublicKey.from_json((tmp_path / "a.public.json").read_text())
+    private = cl.PrivateKey.from_pem((tmp_path / "a.private.pem").read_text(), "secret")
+    assert public.scheme == private.public_key.scheme == "short"
+    assert private.decrypt(public.encrypt([1.5])).tolist() == [1.5]
+
+
 def test_a_killed_training_is_resumed_from_the_command_line(example_plan: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.toml"
     text = example_plan.read_text().replace("checkpoint_every = 10", "checkpoint_every = 1")

@@ -24,6 +24,29 @@ def load_key(index: int) -> cl.PrivateKey:
         )
 
 
+def load_short_key(index: int) -> cl.PrivateKey:
+    fields = json.loads((DATA / "paillier_test_keys.json").read_text())["short_keys"][index]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", cl.paillier.WeakKeyWarning)
+        return cl.PrivateKey(
+            int(fields["p"], 16),
+            int(fields["q"], 16),
+            h_s=int(fields["h_s"], 16),
+            exponent_bits=fields["exponent_bits"],
+            orders=tuple(int(order, 16) for order in fields["orders"]),
+        )
+
+
+@pytest.fixture(scope="session")
+def short_keys():
+    return {bits: load_short_key(index) for index, bits in enumerate((1024, 2048, 3072, 4096))}
+
+
+@pytest.fixture(params=[1024, 2048, 3072, 4096])
+def any_short_key(request, short_keys):
+    return short_keys[request.param]
+
+
 @pytest.fixture(scope="session")
 def keys():
     return {bits: load_key(index) for index, bits in enumerate((1024, 2048, 3072, 4096))}

@@ -4,7 +4,10 @@
 //     classic  rho = r^n, r uniform in Z_n*                                     Paillier, EUROCRYPT 1999
 //     DJN      rho = h_s^a, a uniform in [0, 2^ceil(|n|/2))                     Damgard, Jurik, Nielsen, IJIS 9
 //     (2010), 4.2
-//   Dec(c)  = L(c^(p-1) mod p^2) h_p mod p, L(u) = (u - 1)/p; mod q alike; joined by the Chinese remainder theorem
+//     short    rho = h_s^a, a of a few hundred bits, where h_s has order 2 s mod p^2 for a prime s of that size
+//     (docs/keys.md)
+//   Dec(c)  = L(c^e mod p^2) (e q)^-1 mod p, L(u) = (u - 1)/p; mod q alike; joined by the Chinese remainder theorem;
+//             e = p - 1, or 2 s for a short key
 //
 // Plaintexts are canonical, (count, plaintext_limbs), below n; ciphertexts (count, ciphertext_limbs), below n^2.
 #pragma once
@@ -47,8 +50,10 @@ class GrowingTable {
 
 class PublicContext {
  public:
-  // obfuscator_base: h_s below n^2, or empty for a classic key. window_bits 0: chosen by demand.
-  PublicContext(Limbs modulus, Limbs obfuscator_base, const std::string& backend, std::size_t window_bits = 0);
+  // obfuscator_base: h_s below n^2, or empty for a classic key. window_bits 0: chosen by demand. exponent_bits: of the
+  // powers of h_s; 0 for DJN's, half the length of n. What is too short to be safe, the caller must know.
+  PublicContext(Limbs modulus, Limbs obfuscator_base, const std::string& backend, std::size_t window_bits = 0,
+                std::size_t exponent_bits = 0);
 
   const std::string& backend() const { return backend_; }
   const Limbs& modulus() const { return modulus_; }
@@ -57,7 +62,7 @@ class PublicContext {
   const Limbs& obfuscator_base() const { return obfuscator_base_; }
   std::size_t plaintext_limbs() const { return ring_->digit_limbs(); }
   std::size_t ciphertext_limbs() const { return ring_->limbs(); }
-  std::size_t noise_exponent_bits() const { return (ring_->modulus_bits() + 1) / 2; }
+  std::size_t noise_exponent_bits() const { return noise_exponent_bits_; }
 
   ResiduesPtr upload(const Limb* ciphertexts, std::size_t count) const;
   void download(const Residues& x, Limb* ciphertexts) const { ring_->download(x, ciphertexts); }
@@ -92,15 +97,19 @@ class PublicContext {
   std::string backend_;
   Limbs modulus_, square_, obfuscator_base_;
   std::unique_ptr<Ring> ring_;
+  std::size_t noise_exponent_bits_ = 0;
   std::unique_ptr<GrowingTable> table_;
 };
 
 class PrivateContext {
  public:
-  // generators: of Z_p* and Z_q*, or both empty. p, q: odd primes; the caller has checked that.
+  // generators: of Z_p* and Z_q*, or both empty. orders: for a short key the s_p and s_q for which h_s^(2 s_p) = 1 mod
+  // p^2 and h_s^(2 s_q) = 1 mod q^2, else both empty; their lengths are public. p, q: odd primes. The caller has
+  // checked all that.
   PrivateContext(std::shared_ptr<PublicContext> public_context, SecretLimbs p, SecretLimbs q, SecretLimbs generator_p,
-                 SecretLimbs generator_q);
+                 SecretLimbs generator_q, SecretLimbs order_p = {}, SecretLimbs order_q = {});
 
+  // Throws std::domain_error when the key is short and some ciphertext's obfuscator is no power of h_s.
   SecretLimbs decrypt(const Residues& ciphertexts) const;
   ResiduesPtr encrypt(const Limb* plaintexts, std::size_t count, Noise noise);
   ResiduesPtr rerandomise(const Residues& x, Noise noise);
@@ -109,13 +118,15 @@ class PrivateContext {
   // One of the two primes and what is needed of it.
   struct Half {
     SecretLimbs prime, prime_less_one;
+    SecretLimbs exponent;  // e of decryption, and its public length
+    std::size_t exponent_bits;
     std::unique_ptr<Ring> ring;
     std::shared_ptr<const LinearForm> from_ciphertext;  // c mod n^2 -> c mod p^2
     std::unique_ptr<GrowingTable> djn, exact;
   };
 
   static ResiduesPtr inverse_in(const Half& half, const Residues& x);
-  Half make_half(SecretLimbs prime, SecretLimbs generator) const;
+  Half make_half(SecretLimbs prime, SecretLimbs generator, SecretLimbs order) const;
   ResiduesPtr obfuscators(std::size_t count, Noise noise);
   SecretLimbs half_noise(Half& half, const SecretLimbs& shared_exponents, std::size_t count, Noise noise) const;
 

@@ -87,7 +87,8 @@ def encrypt(public_key: PublicKey, plaintexts: Integers, obfuscators: Integers) 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type, out of range, or the lengths differ.
+        If an argument is of the wrong type, out of range, or the lengths differ, or if the key is of scheme "short",
+        whose private key cannot decrypt such ciphertexts.
 
     Examples
     --------
@@ -99,6 +100,11 @@ def encrypt(public_key: PublicKey, plaintexts: Integers, obfuscators: Integers) 
     >>> cl.paillier.hazmat.decrypt(private_key, c)
     42
     """
+    if public_key.scheme == "short":
+        raise ValueError(
+            "public_key: expected scheme 'djn' or 'classic', got 'short', whose private key does not decrypt r^n; "
+            "use encrypt_with_exponents"
+        )
     values, single = _listed("plaintexts", plaintexts)
     noise, _ = _listed("obfuscators", obfuscators)
     _same_length("obfuscators", len(noise), "plaintexts", len(values))
@@ -114,7 +120,7 @@ def encrypt_with_exponents(public_key: PublicKey, plaintexts: int, exponents: in
 @overload
 def encrypt_with_exponents(public_key: PublicKey, plaintexts: Sequence[int], exponents: Sequence[int]) -> list[int]: ...
 def encrypt_with_exponents(public_key: PublicKey, plaintexts: Integers, exponents: Integers) -> int | list[int]:
-    """Return (1 + m n) h_s^α mod n² for the caller's exponents α in [0, 2^⌈|n|/2⌉).
+    """Return (1 + m n) h_s^α mod n² for the caller's exponents α in [0, 2^exponent_bits) of the key.
 
     Raises
     ------
@@ -122,7 +128,9 @@ def encrypt_with_exponents(public_key: PublicKey, plaintexts: Integers, exponent
         As `encrypt`, and `ValueError` for a key without ``h_s``.
     """
     if public_key.h_s is None:
-        raise ValueError("public_key: expected a key with h_s (scheme 'djn'), got a classic one; use encrypt")
+        raise ValueError(
+            "public_key: expected a key with h_s (scheme 'djn' or 'short'), got a classic one; use encrypt"
+        )
     values, single = _listed("plaintexts", plaintexts)
     noise, _ = _listed("exponents", exponents)
     _same_length("exponents", len(noise), "plaintexts", len(values))

@@ -8,7 +8,8 @@
     <base64 of ciphertext and tag>
     -----END CIPHERLANE PAILLIER PRIVATE KEY-----
 
-The header is authenticated along with the content. scrypt: RFC 7914; AES-GCM: NIST SP 800-38D.
+Version 2 is that of keys of scheme "short": it holds their exponents' length and subgroups' orders too. The header is
+authenticated along with the content. scrypt: RFC 7914; AES-GCM: NIST SP 800-38D.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 
 _LABEL = "CIPHERLANE PAILLIER PRIVATE KEY"
 _VERSION = 1
+_VERSION_SHORT = 2
 _SCRYPT_LOG_N = 15
 _SCRYPT_MOST_LOG_N = 18  # 256 MiB of memory, as much as a file from elsewhere may make us use
 _SCRYPT_R = 8
@@ -46,6 +48,8 @@ class Secrets:
     q: int
     h_s: int | None
     generators: tuple[int, int] | None
+    exponent_bits: int | None = None
+    orders: tuple[int, int] | None = None
 
 
 def _password_bytes(password: str | bytes) -> bytes:
@@ -70,20 +74,20 @@ def seal(content: Secrets, password: str | bytes) -> str:
     key_source = _password_bytes(password)
     salt, nonce = system_random.token_bytes(16), system_random.token_bytes(12)
     n, p = 1 << _SCRYPT_LOG_N, 1
+    version = _VERSION if content.orders is None else _VERSION_SHORT
     header = (
-        f"Version: {_VERSION}\nScrypt: n={n} r={_SCRYPT_R} p={p} salt={salt.hex()}\nAES-256-GCM: nonce={nonce.hex()}\n"
+        f"Version: {version}\nScrypt: n={n} r={_SCRYPT_R} p={p} salt={salt.hex()}\nAES-256-GCM: nonce={nonce.hex()}\n"
     )
     generators = content.generators
-    plain = json.dumps(
-        {
-            "generators": None if generators is None else [f"{g:x}" for g in generators],
-            "h_s": None if content.h_s is None else f"{content.h_s:x}",
-            "p": f"{content.p:x}",
-            "q": f"{content.q:x}",
-        },
-        sort_keys=True,
-        separators=(",", ":"),
-    ).encode()
+    fields: dict[str, object] = {
+        "generators": None if generators is None else [f"{g:x}" for g in generators],
+        "h_s": None if content.h_s is None else f"{content.h_s:x}",
+        "p": f"{content.p:x}",
+        "q": f"{content.q:x}",
+    }
+    if content.orders is not None:
+        fields |= {"exponent_bits": content.exponent_bits, "orders": [f"{order:x}" for order in content.orders]}
+    plain = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
     sealed = AESGCM(_derive(key_source, salt, n, _SCRYPT_R, p)).encrypt(nonce, plain, header.encode())
     body = "\n".join(textwrap.wrap(base64.b64encode(sealed).decode(), 64))
     return f"-----BEGIN {_LABEL}-----\n{header}\n{body}\n-----END {_LABEL}-----\n"
@@ -108,8 +112,11 @@ def unseal(text: str | bytes, password: str | bytes) -> Secrets:
         raise ValueError(
             f"private key: malformed; expected the text between BEGIN and END {_LABEL}, as to_pem wrote it"
         )
-    if int(match["version"]) != _VERSION:
-        raise ValueError(f"private key: expected version {_VERSION}, got {match['version']}; update to read it")
+    version = int(match["version"])
+    if version not in (_VERSION, _VERSION_SHORT):
+        raise ValueError(
+            f"private key: expected version {_VERSION} or {_VERSION_SHORT}, got {version}; update to read it"
+        )
     n, r, p = int(match["n"]), int(match["r"]), int(match["p"])
     least, most = 1 << _SCRYPT_LOG_N, 1 << _SCRYPT_MOST_LOG_N
     if not least <= n <= most or n & (n - 1) != 0 or r != _SCRYPT_R or not 1 <= p <= _SCRYPT_MOST_P:
@@ -127,7 +134,7 @@ def unseal(text: str | bytes, password: str | bytes) -> Secrets:
         plain = AESGCM(key).decrypt(bytes.fromhex(match["nonce"]), sealed, match["header"].encode())
     except InvalidTag:
         raise ValueError("private key: wrong password, or the text was changed") from None
-    return _parse(plain)
+    return _parse(plain, version)
 
 
 def _as_text(text: str | bytes) -> str:
@@ -142,13 +149,24 @@ def _as_text(text: str | bytes) -> str:
     return decoded.replace("\r\n", "\n").strip() + "\n"
 
 
-def _parse(plain: bytes) -> Secrets:
+def _pair(numbers: list[str]) -> tuple[int, int]:
+    first, second = numbers
+    return int(first, 16), int(second, 16)
+
+
+def _parse(plain: bytes, version: int) -> Secrets:
     """Return the fields of an authentic body; only another release could have written other ones."""
     try:
         fields = json.loads(plain)
         generators = fields["generators"]
         h_s = fields["h_s"]
-        pair = None if generators is None else (int(generators[0], 16), int(generators[1], 16))
-        return Secrets(int(fields["p"], 16), int(fields["q"], 16), None if h_s is None else int(h_s, 16), pair)
-    except (ValueError, KeyError, TypeError, IndexError):
-        raise ValueError("private key: its content is not that of version 1; update to read it") from None
+        return Secrets(
+            int(fields["p"], 16),
+            int(fields["q"], 16),
+            None if h_s is None else int(h_s, 16),
+            None if generators is None else _pair(generators),
+            int(fields["exponent_bits"]) if version == _VERSION_SHORT else None,
+            _pair(fields["orders"]) if version == _VERSION_SHORT else None,
+        )
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"private key: its content is not that of version {version}; update to read it") from None

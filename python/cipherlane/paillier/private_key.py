@@ -16,9 +16,10 @@ from cipherlane.paillier.codec import Codec
 from cipherlane.paillier.decoding import decode
 from cipherlane.paillier.limbs import number_to_limbs
 from cipherlane.paillier.public_key import PublicKey, check_integer
+from cipherlane.paillier.short_parameters import least_order_bits
 
 _PRIME_ROUNDS = 40
-_NOISES = ("djn", "exact", "classic")
+_NOISES = ("djn", "exact", "classic", "short")
 
 
 def _check_primes(p: int, q: int) -> None:
@@ -48,11 +49,36 @@ def _check_generators(p: int, q: int, generators: tuple[int, int]) -> tuple[int,
     return checked
 
 
+def _check_orders(primes: tuple[int, int], public_key: PublicKey, orders: tuple[int, int]) -> tuple[int, int]:
+    if not isinstance(orders, (tuple, list)) or len(orders) != 2:
+        raise TypeError("orders: expected a pair (s_p, s_q)")
+    checked = (check_integer("orders[0]", orders[0]), check_integer("orders[1]", orders[1]))
+    least = least_order_bits(public_key.bits)
+    for index, (order, prime) in enumerate(zip(checked, primes, strict=True)):
+        if order.bit_length() < least or order < 0:
+            raise ValueError(
+                f"orders[{index}]: expected a prime of at least {least} bits for a modulus of {public_key.bits} bits, "
+                "got a shorter number, which is not safe"
+            )
+        if order % 2 == 0 or not gmpy2.is_prime(order, _PRIME_ROUNDS) or (prime - 1) % order != 0:
+            raise ValueError(f"orders[{index}]: expected an odd prime factor of its prime less one, got none")
+        base = gmpy2.mpz(public_key.h_s) % (prime * prime)
+        if gmpy2.powmod_sec(base, 2 * order, prime * prime) != 1 or base * base % prime == 1:
+            raise ValueError(
+                f"orders[{index}]: expected the order of h_s modulo its prime to be orders[{index}] or twice that, "
+                "got an h_s of another; pass the h_s and orders of this very key"
+            )
+    if gmpy2.gcd(primes[0] - 1, primes[1] - 1) != 2:
+        raise ValueError("p, q: expected gcd(p - 1, q - 1) = 2 for scheme 'short', got more; make another pair")
+    return checked
+
+
 class PrivateKey:
     """A Paillier private key.
 
-    Dec(c): m mod p = L_p(c^(p-1) mod p²) · (-q)^-1 mod p with L_p(u) = (u - 1)/p, mod q alike, joined by the
-    Chinese remainder theorem. The compiled core does it in time that does not depend on the key.
+    Dec(c): m mod p = L_p(c^e mod p²) · (e q)^-1 mod p with L_p(u) = (u - 1)/p and e = p - 1, mod q alike, joined by
+    the Chinese remainder theorem. The compiled core does it in time that does not depend on the key. With ``orders``
+    the exponent is e = 2 s_p, a few hundred bits, and only ciphertexts made with the key's own ``h_s`` decrypt.
 
     Parameters
     ----------
@@ -62,7 +88,12 @@ class PrivateKey:
         As in `PublicKey`.
     generators : tuple of (int, int), optional
         Generators of Z_p* and Z_q*; they let the key's holder encrypt with exact Paillier noise at the speed
-        of a table. The caller vouches for them; keys from `keygen` carry them.
+        of a table. The caller vouches for them; keys from `keygen` carry them, except those of scheme "short".
+    exponent_bits : int, optional
+        As in `PublicKey`; makes a key of scheme "short".
+    orders : tuple of (int, int), optional
+        For scheme "short": the primes s_p and s_q with h_s^(2 s_p) = 1 mod p² and h_s^(2 s_q) = 1 mod q². Their
+        lengths are public, they are not.
 
     Raises
     ------
@@ -70,7 +101,7 @@ class PrivateKey:
         If an argument is not an integer.
     ValueError
         If ``p`` and ``q`` are not different primes of about equal length with gcd(p q, (p-1)(q-1)) = 1, or
-        the rest does not belong to them.
+        the rest does not belong to them, or is shorter than scheme "short" allows.
 
     Notes
     -----
@@ -86,15 +117,29 @@ class PrivateKey:
            [ 3, -4]])
     """
 
-    __slots__ = ("__weakref__", "_contexts", "_generators", "_p", "_public_key", "_q")
+    __slots__ = ("__weakref__", "_contexts", "_generators", "_orders", "_p", "_public_key", "_q")
 
-    def __init__(self, p: int, q: int, *, h_s: int | None = None, generators: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        p: int,
+        q: int,
+        *,
+        h_s: int | None = None,
+        generators: tuple[int, int] | None = None,
+        exponent_bits: int | None = None,
+        orders: tuple[int, int] | None = None,
+    ) -> None:
         p, q = check_integer("p", p), check_integer("q", q)
         _check_primes(p, q)
+        if (exponent_bits is None) != (orders is None):
+            raise ValueError("exponent_bits, orders: expected both, for scheme 'short', or neither, got one")
+        if orders is not None and generators is not None:
+            raise ValueError("generators: expected none for scheme 'short', whose key cannot decrypt their noise")
         self._p = p
         self._q = q
         self._generators = None if generators is None else _check_generators(p, q, generators)
-        self._public_key = PublicKey(p * q, h_s)
+        self._public_key = PublicKey(p * q, h_s, exponent_bits=exponent_bits)
+        self._orders = None if orders is None else _check_orders((p, q), self._public_key, orders)
         self._contexts: dict[str, _native.PrivateContext] = {}
 
     @property
@@ -118,10 +163,15 @@ class PrivateKey:
         return self._generators
 
     @property
+    def orders(self) -> tuple[int, int] | None:
+        """The primes s_p and s_q of a key of scheme "short", or None. Secret."""
+        return self._orders
+
+    @property
     def default_noise(self) -> str:
         """The noise that `encrypt` uses unless told otherwise: that of the key's scheme."""
         if self._public_key.h_s is not None:
-            return "djn"
+            return self._public_key.scheme
         return "classic" if self._generators is None else "exact"
 
     def _noise(self, noise: str | None) -> str:
@@ -129,11 +179,20 @@ class PrivateKey:
             return self.default_noise
         if noise not in _NOISES:
             raise ValueError(f"noise: expected one of {', '.join(map(repr, _NOISES))}, got {noise!r}")
+        if noise != "short" and self._orders is not None:
+            raise ValueError(f"noise: expected 'short', all that a key of scheme 'short' can decrypt, got {noise!r}")
+        if noise == "short" and self._orders is None:
+            raise ValueError(f"noise: 'short' needs a key of that scheme; use {self.default_noise!r}")
         if noise == "djn" and self._public_key.h_s is None:
             raise ValueError("noise: 'djn' needs a key with h_s, and this one has none; use 'classic'")
         if noise == "exact" and self._generators is None:
             raise ValueError("noise: 'exact' needs generators, and this key has none; use 'classic'")
         return noise
+
+    def _native_noise(self, noise: str | None) -> str:
+        """Return the core's name: to it, "short" is "djn" under a public context with shorter exponents."""
+        name = self._noise(noise)
+        return "djn" if name == "short" else name
 
     def encrypt(self, values: ArrayLike, codec: Codec | None = None, noise: str | None = None) -> CipherArray:
         """Encrypt like `PublicKey.encrypt`, working mod p² and mod q² in constant time.
@@ -142,10 +201,11 @@ class PrivateKey:
         ----------
         values, codec
             As in `PublicKey.encrypt`.
-        noise : {"djn", "exact", "classic"}, optional
-            "djn": ρ = h_s^α as the public key does. "classic": r^n by full exponentiation. "exact": the very
-            distribution of "classic", as G^x with G = g^p mod p² and uniform x, and mod q² alike. Default:
-            "djn" if the key has ``h_s``, else "exact" if it has generators, else "classic".
+        noise : {"djn", "short", "exact", "classic"}, optional
+            "djn" and "short": ρ = h_s^α as the public key does. "classic": r^n by full exponentiation. "exact":
+            the very distribution of "classic", as G^x with G = g^p mod p² and uniform x, and mod q² alike.
+            Default: the key's scheme if it has ``h_s``, else "exact" if it has generators, else "classic". A key of
+            scheme "short" takes "short" only, and no other key does.
 
         Returns
         -------
@@ -157,7 +217,7 @@ class PrivateKey:
         TypeError, ValueError, PlaintextOverflowError
             As `PublicKey.encrypt`, and `ValueError` for a noise that this key cannot make.
         """
-        kind = self._noise(noise)
+        kind = self._native_noise(noise)
         context = self._context()
         return CipherArray._encrypt(
             self._public_key, lambda plaintexts: context.encrypt(plaintexts, kind), values, codec
@@ -172,7 +232,7 @@ class PrivateKey:
             If the array belongs to another key.
         """
         self._check_own(array)
-        return array._with_batch(self._context().rerandomise(array._batch(), self._noise(noise)), fresh=True)
+        return array._with_batch(self._context().rerandomise(array._batch(), self._native_noise(noise)), fresh=True)
 
     def decrypt(self, array: CipherArray) -> NDArray[Any]:
         """Decrypt an array.
@@ -191,7 +251,8 @@ class PrivateKey:
             If it belongs to another key.
         ValueError
             If a value lies outside the array's stated bound: the ciphertexts were not made as their header
-            says.
+            says. If the key's scheme is "short" and some ciphertext was not made with its ``h_s``; the message
+            names the first, and ``PrivateKey(key.p, key.q)`` decrypts all of this modulus, more slowly.
         """
         self._check_own(array)
         plaintexts = self._context().decrypt(array._batch())
@@ -217,7 +278,9 @@ class PrivateKey:
         >>> cl.PrivateKey.from_pem(text, "correct horse battery staple") == private_key
         True
         """
-        return pem.seal(pem.Secrets(self._p, self._q, self._public_key.h_s, self._generators), password)
+        key = self._public_key
+        exponent_bits = None if self._orders is None else key.exponent_bits
+        return pem.seal(pem.Secrets(self._p, self._q, key.h_s, self._generators, exponent_bits, self._orders), password)
 
     @classmethod
     def from_pem(cls, text: str | bytes, password: str | bytes) -> PrivateKey:
@@ -231,7 +294,14 @@ class PrivateKey:
             If the text is malformed, or the password is wrong or the text was changed (which look the same).
         """
         secrets = pem.unseal(text, password)
-        return cls(secrets.p, secrets.q, h_s=secrets.h_s, generators=secrets.generators)
+        return cls(
+            secrets.p,
+            secrets.q,
+            h_s=secrets.h_s,
+            generators=secrets.generators,
+            exponent_bits=secrets.exponent_bits,
+            orders=secrets.orders,
+        )
 
     def _check_own(self, array: object) -> None:
         if not isinstance(array, CipherArray):
@@ -246,13 +316,12 @@ class PrivateKey:
         name = current_backend()
         context = self._contexts.get(name)
         if context is None:
-            generator_p, generator_q = self._generators or (None, None)
+            optional = (*(self._generators or (None, None)), *(self._orders or (None, None)))
             made = _native.PrivateContext(
                 self._public_key.context(name),
                 number_to_limbs(self._p),
                 number_to_limbs(self._q),
-                None if generator_p is None else number_to_limbs(generator_p),
-                None if generator_q is None else number_to_limbs(generator_q),
+                *(None if number is None else number_to_limbs(number) for number in optional),
             )
             context = self._contexts.setdefault(name, made)
         return context

@@ -18,6 +18,7 @@ from cipherlane.paillier.backend_choice import current_backend
 from cipherlane.paillier.cipher_array import CipherArray
 from cipherlane.paillier.codec import Codec
 from cipherlane.paillier.limbs import limb_count, number_to_limbs
+from cipherlane.paillier.short_parameters import least_exponent_bits
 
 LEAST_BITS = 1024
 RECOMMENDED_BITS = 2048
@@ -25,6 +26,7 @@ MOST_BITS = 4096
 _SMALL_FACTOR_LIMIT = 2**20
 _JSON_FORMAT = "cipherlane-paillier-public-key"
 _JSON_VERSION = 1
+_JSON_VERSION_SHORT = 2  # has exponent_bits
 _MOST_JSON_CHARACTERS = 65536
 _HEX = re.compile(r"[1-9a-f][0-9a-f]*")
 
@@ -59,6 +61,19 @@ def _check_modulus(n: int) -> None:
         raise ValueError("n: expected the product of two different primes, got a power")
 
 
+def _check_exponent_bits(n: int, h_s: int | None, exponent_bits: object) -> int:
+    checked = check_integer("exponent_bits", exponent_bits)
+    if h_s is None:
+        raise ValueError("exponent_bits: expected a key with h_s, whose powers they are, got none; leave it out")
+    least, beyond = least_exponent_bits(n.bit_length()), (n.bit_length() + 1) // 2
+    if not least <= checked < beyond:
+        raise ValueError(
+            f"exponent_bits: expected {least} to {beyond - 1} for a modulus of {n.bit_length()} bits, got {checked}; "
+            f"shorter ones are not safe, and exponents of {beyond} bits are those of a key without exponent_bits"
+        )
+    return checked
+
+
 def _warn_of_weak_key(bits: int) -> None:
     """Warn, on behalf of the first caller outside the package."""
     level, frame = 1, sys._getframe()
@@ -76,7 +91,8 @@ class PublicKey:
     """A Paillier public key with generator n + 1.
 
     Enc(m) = (1 + m n) ρ mod n², where ρ = h_s^α for a uniform α below 2^⌈|n|/2⌉ if the key has an ``h_s``
-    (scheme "djn"), and ρ = r^n for a uniform r otherwise (scheme "classic").
+    (scheme "djn") or below 2^exponent_bits if it states that length (scheme "short"), and ρ = r^n for a uniform r
+    otherwise (scheme "classic").
 
     Parameters
     ----------
@@ -84,14 +100,17 @@ class PublicKey:
         Product of two primes, 1024 to 4096 bits.
     h_s : int, optional
         h^n mod n² for h = -y² mod n. Who makes the key must make it; it cannot be checked from outside.
+    exponent_bits : int, optional
+        Length of α, for keys of scheme "short" only, whose h_s generates a small subgroup: 448 or more for moduli
+        of up to 2048 bits, 512 up to 3072, 608 up to 4096, and less than half the modulus.
 
     Raises
     ------
     TypeError
         If an argument is not an integer.
     ValueError
-        If ``n`` is even, prime, a power, not 1024 to 4096 bits long, or has a factor below 2^20, or if
-        ``h_s`` is not in [2, n²) and coprime to n.
+        If ``n`` is even, prime, a power, not 1024 to 4096 bits long, or has a factor below 2^20, if
+        ``h_s`` is not in [2, n²) and coprime to n, or if ``exponent_bits`` is out of range or comes without ``h_s``.
 
     Warns
     -----
@@ -103,6 +122,7 @@ class PublicKey:
     P. Paillier, "Public-key cryptosystems based on composite degree residuosity classes", EUROCRYPT 1999.
     I. Damgård, M. Jurik, J. B. Nielsen, "A generalization of Paillier's public-key system with applications
     to electronic voting", International Journal of Information Security 9 (2010), section 4.2.
+    H. Ma, S. Han, H. Lei, "Optimized Paillier's cryptosystem with fast encryption and decryption", ACSAC 2021.
 
     Examples
     --------
@@ -112,9 +132,9 @@ class PublicKey:
     True
     """
 
-    __slots__ = ("__weakref__", "_contexts", "_fingerprint", "_h_s", "_modulus_digest", "_n")
+    __slots__ = ("__weakref__", "_contexts", "_exponent_bits", "_fingerprint", "_h_s", "_modulus_digest", "_n")
 
-    def __init__(self, n: int, h_s: int | None = None) -> None:
+    def __init__(self, n: int, h_s: int | None = None, *, exponent_bits: int | None = None) -> None:
         n = check_integer("n", n)
         _check_modulus(n)
         if h_s is not None:
@@ -123,15 +143,19 @@ class PublicKey:
                 raise ValueError("h_s: expected an integer in [2, n^2), got one outside; pass the h_s of this very key")
             if gmpy2.gcd(h_s, n) != 1:
                 raise ValueError("h_s: expected an integer coprime to n, got one that shares a factor with it")
+        if exponent_bits is not None:
+            exponent_bits = _check_exponent_bits(n, h_s, exponent_bits)
         if n.bit_length() < RECOMMENDED_BITS:
             _warn_of_weak_key(n.bit_length())
         self._n = n
         self._h_s = h_s
+        self._exponent_bits = exponent_bits
         width = (n.bit_length() + 7) // 8
         modulus = n.bit_length().to_bytes(2, "big") + n.to_bytes(width, "big")
         self._modulus_digest = hashlib.sha256(b"cipherlane paillier modulus v1\0" + modulus).digest()
         base = b"" if h_s is None else h_s.to_bytes(2 * width, "big")
-        self._fingerprint = hashlib.sha256(b"cipherlane paillier public key v1\0" + modulus + base).hexdigest()
+        version = b"v1\0" if exponent_bits is None else b"v2\0" + exponent_bits.to_bytes(2, "big")
+        self._fingerprint = hashlib.sha256(b"cipherlane paillier public key " + version + modulus + base).hexdigest()
         self._contexts: dict[str, _native.PublicContext] = {}
 
     @property
@@ -151,12 +175,21 @@ class PublicKey:
 
     @property
     def scheme(self) -> str:
-        """Either "djn" or "classic"."""
-        return "classic" if self._h_s is None else "djn"
+        """One of "djn", "classic" and "short"."""
+        if self._h_s is None:
+            return "classic"
+        return "djn" if self._exponent_bits is None else "short"
+
+    @property
+    def exponent_bits(self) -> int | None:
+        """Length of the obfuscators' exponents in bits, or None for a classic key."""
+        if self._h_s is None:
+            return None
+        return (self.bits + 1) // 2 if self._exponent_bits is None else self._exponent_bits
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the modulus and ``h_s``, 64 hexadecimal digits."""
+        """SHA-256 of the modulus, ``h_s`` and a stated exponent length, 64 hexadecimal digits."""
         return self._fingerprint
 
     @property
@@ -199,22 +232,26 @@ class PublicKey:
             base = None if self._h_s is None else number_to_limbs(self._h_s, limb_count(2 * self.bits))
             # Two threads may both make one; the first to store it wins, and no lock can be left held by a
             # fork.
-            made = _native.PublicContext(number_to_limbs(self._n), base, name)
+            made = _native.PublicContext(number_to_limbs(self._n), base, name, 0, self._exponent_bits or 0)
             context = self._contexts.setdefault(name, made)
         return context
 
     def to_json(self) -> str:
-        """Return the key as one line of JSON: format, version, bits, scheme, and n and h_s in hexadecimal."""
-        return json.dumps(
-            {
-                "format": _JSON_FORMAT,
-                "version": _JSON_VERSION,
-                "bits": self.bits,
-                "scheme": self.scheme,
-                "n": f"{self._n:x}",
-                "h_s": None if self._h_s is None else f"{self._h_s:x}",
-            }
-        )
+        """Return the key as one line of JSON: format, version, bits, scheme, and n and h_s in hexadecimal.
+
+        A key of scheme "short" is of version 2 and has "exponent_bits" as well.
+        """
+        fields: dict[str, object] = {
+            "format": _JSON_FORMAT,
+            "version": _JSON_VERSION,
+            "bits": self.bits,
+            "scheme": self.scheme,
+            "n": f"{self._n:x}",
+            "h_s": None if self._h_s is None else f"{self._h_s:x}",
+        }
+        if self._exponent_bits is not None:
+            fields |= {"version": _JSON_VERSION_SHORT, "exponent_bits": self._exponent_bits}
+        return json.dumps(fields)
 
     @classmethod
     def from_json(cls, text: str) -> PublicKey:
@@ -225,7 +262,7 @@ class PublicKey:
         TypeError
             If ``text`` is not a str.
         ValueError
-            If a field is missing, unknown, of the wrong type, or contradicts another.
+            If a field is missing, unknown, of the wrong type, or contradicts another, or the exponents are too short.
         """
         if not isinstance(text, str):
             raise TypeError(f"text: expected a public key as JSON text (str), got {type(text).__name__}")
@@ -234,23 +271,24 @@ class PublicKey:
         h_s = None if fields["h_s"] is None else _hexadecimal("h_s", fields["h_s"])
         if n.bit_length() != fields["bits"]:
             raise ValueError(f"public key: says bits {fields['bits']!r}, but n has {n.bit_length()}; get it anew")
-        scheme = "classic" if h_s is None else "djn"
+        exponent_bits = fields.get("exponent_bits")
+        scheme = "classic" if h_s is None else "djn" if exponent_bits is None else "short"
         if fields["scheme"] != scheme:
             raise ValueError(
-                f"public key: says scheme {fields['scheme']!r}, but with {'no' if h_s is None else 'an'} "
-                f"h_s it is {scheme!r}; get it anew"
+                f"public key: says scheme {fields['scheme']!r}, but with {'no' if h_s is None else 'an'} h_s and "
+                f"{'no' if exponent_bits is None else 'a'} stated exponent length it is {scheme!r}; get it anew"
             )
-        return cls(n, h_s)
+        return cls(n, h_s, exponent_bits=exponent_bits)
 
     def __eq__(self, other: object) -> bool:
-        """Return whether modulus and ``h_s`` are the same."""
+        """Return whether modulus, ``h_s`` and exponent length are the same."""
         if not isinstance(other, PublicKey):
             return NotImplemented
-        return self._n == other._n and self._h_s == other._h_s
+        return (self._n, self._h_s, self._exponent_bits) == (other._n, other._h_s, other._exponent_bits)
 
     def __hash__(self) -> int:
-        """Return the hash of modulus and ``h_s``."""
-        return hash((self._n, self._h_s))
+        """Return the hash of modulus, ``h_s`` and exponent length."""
+        return hash((self._n, self._h_s, self._exponent_bits))
 
     def __repr__(self) -> str:
         """Return size, scheme and the start of the fingerprint."""
@@ -287,20 +325,25 @@ def _parse_json(text: str) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("public key: not valid JSON (nested too deeply); pass what to_json() wrote") from None
     expected = {"format", "version", "bits", "scheme", "n", "h_s"}
+    lengths = ["bits"]
     if not isinstance(fields, dict) or fields.get("format") != _JSON_FORMAT:
         raise ValueError(
             f'public key: expected a JSON object with "format": "{_JSON_FORMAT}"; pass what to_json() wrote'
         )
-    if type(fields.get("version")) is not int or fields["version"] != _JSON_VERSION:
+    if type(fields.get("version")) is not int or fields["version"] not in (_JSON_VERSION, _JSON_VERSION_SHORT):
         raise ValueError(
-            f"public key: expected version {_JSON_VERSION}, got {fields.get('version')!r}; read it with the "
-            "release that wrote it, or update"
+            f"public key: expected version {_JSON_VERSION} or {_JSON_VERSION_SHORT}, got {fields.get('version')!r}; "
+            "read it with the release that wrote it, or update"
         )
+    if fields["version"] == _JSON_VERSION_SHORT:
+        expected.add("exponent_bits")
+        lengths.append("exponent_bits")
     if set(fields) != expected:
         missing, unknown = sorted(expected - set(fields)), sorted(set(fields) - expected)
         raise ValueError(f"public key: missing fields {missing}, unknown fields {unknown}; pass what to_json() wrote")
-    if type(fields["bits"]) is not int:
-        raise ValueError(f"public key: bits: expected an integer, got {type(fields['bits']).__name__}")
+    for name in lengths:
+        if type(fields[name]) is not int:
+            raise ValueError(f"public key: {name}: expected an integer, got {type(fields[name]).__name__}")
     return fields
 
 

@@ -6,6 +6,8 @@ P. Paillier, "Public-key cryptosystems based on composite degree residuosity cla
 = n + 1.
 I. Damgård, M. Jurik, J. B. Nielsen, "A generalization of Paillier's public-key system with applications to
 electronic voting", International Journal of Information Security 9 (2010), section 4.2, for h_s.
+H. Ma, S. Han, H. Lei, "Optimized Paillier's cryptosystem with fast encryption and decryption", ACSAC 2021, for
+keys of scheme "short".
 """
 
 from __future__ import annotations
@@ -33,6 +35,24 @@ def encrypt_without_obfuscator(n: int, plaintext: int) -> int:
 def obfuscator_base(n: int, y: int) -> int:
     """Return h_s = h^n mod n² for h = -y² mod n."""
     return pow(-y * y % n, n, n * n)
+
+
+def short_obfuscator_base(p: int, q: int, order_p: int, order_q: int, y: int) -> int:
+    """Return h_s = h^n mod n² for h = -y^(2 β) mod n, β = (p - 1)(q - 1) / (4 s_p s_q): h² has the order s_p s_q."""
+    n = p * q
+    return pow(-pow(y, (p - 1) * (q - 1) // (2 * order_p * order_q), n) % n, n, n * n)
+
+
+def decrypt_short(p: int, q: int, order_p: int, order_q: int, ciphertext: int) -> int | None:
+    """Return L(c^(2 α) mod n²) / (2 α) mod n for α = s_p s_q, or None if the obfuscator is no power of h_s.
+
+    It is one only if c^(2 s_p) ≡ 1 mod p and c^(2 s_q) ≡ 1 mod q.
+    """
+    n = p * q
+    if pow(ciphertext, 2 * order_p, p) != 1 or pow(ciphertext, 2 * order_q, q) != 1:
+        return None
+    exponent = 2 * order_p * order_q
+    return (pow(ciphertext, exponent, n * n) - 1) // n * pow(exponent, -1, n) % n
 
 
 def decrypt(p: int, q: int, ciphertext: int) -> int:
