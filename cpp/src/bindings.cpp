@@ -10,6 +10,7 @@
 #include <string>
 
 #include "cipherlane/codec.hpp"
+#include "cipherlane/multiply_peak.hpp"
 #include "cipherlane/paillier.hpp"
 #include "cipherlane/parallel.hpp"
 #include "cipherlane/random.hpp"
@@ -314,6 +315,8 @@ class Private {
     return public_.wrap(unlocked([&] { return context_->rerandomise(*x, kind); }));
   }
 
+  std::size_t window_bits(const std::string& noise) const { return context_->window_bits(noise_by_name(noise)); }
+
  private:
   Public public_;
   std::unique_ptr<PrivateContext> context_;
@@ -445,6 +448,9 @@ PYBIND11_MODULE(_native, module) {
   module.def("usable_backends", &usable_backends);
   module.def("thread_count", &thread_count);
   module.def("set_thread_count", &set_thread_count, arg("count"));
+  module.def(
+      "multiply_peak", [](const std::string& backend) { return unlocked([&] { return multiply_peak(backend); }); },
+      arg("backend"));
   module.def("random_bytes", &python_random_bytes, arg("count"));
   module.def("chacha20_block", &python_chacha20_block, arg("key"), arg("counter"), arg("nonce"));
   module.def("encode", &encode_array<double>, arg("values").noconvert(), arg("scale_bits"), arg("slots"),
@@ -477,6 +483,7 @@ PYBIND11_MODULE(_native, module) {
       .def_property_readonly("ciphertext_limbs", [](const Public& self) { return self.context()->ciphertext_limbs(); })
       .def_property_readonly("noise_exponent_bits",
                              [](const Public& self) { return self.context()->noise_exponent_bits(); })
+      .def_property_readonly("window_bits", [](const Public& self) { return self.context()->window_bits(); })
       .def("upload", &Public::upload, arg("ciphertexts"))
       .def("download", &Public::download, arg("batch"))
       .def("encrypt", &Public::encrypt, arg("plaintexts"))
@@ -504,5 +511,6 @@ PYBIND11_MODULE(_native, module) {
           arg("order_p") = py::none(), arg("order_q") = py::none())
       .def("decrypt", &Private::decrypt, arg("batch"))
       .def("encrypt", &Private::encrypt, arg("plaintexts"), arg("noise"))
-      .def("rerandomise", &Private::rerandomise, arg("batch"), arg("noise"));
+      .def("rerandomise", &Private::rerandomise, arg("batch"), arg("noise"))
+      .def("window_bits", &Private::window_bits, arg("noise"));
 }

@@ -99,6 +99,11 @@ ResiduesPtr GrowingTable::power(const Limb* exponents, std::size_t exponent_limb
   return ring_.fixed_base_power(*table_for(count), exponents, exponent_limbs, a, count);
 }
 
+std::size_t GrowingTable::window_bits() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return table_ ? table_->window_bits() : 0;
+}
+
 PublicContext::PublicContext(Limbs modulus, Limbs obfuscator_base, const std::string& backend, std::size_t window_bits,
                              std::size_t exponent_bits)
     : backend_(backend) {
@@ -437,6 +442,11 @@ ResiduesPtr PrivateContext::obfuscators(std::size_t count, Noise noise) {
   const SecretLimbs u_q = half_noise(q_, exponents, count, noise);
   return public_->ring().evaluate(*join_ciphertext_, {{u_p.data(), p_.ring->limbs()}, {u_q.data(), q_.ring->limbs()}},
                                   count);
+}
+
+std::size_t PrivateContext::window_bits(Noise noise) const {
+  const auto& table = noise == Noise::kDjn ? p_.djn : p_.exact;
+  return noise == Noise::kClassic || !table ? 0 : table->window_bits();
 }
 
 ResiduesPtr PrivateContext::encrypt(const Limb* plaintexts, std::size_t count, Noise noise) {

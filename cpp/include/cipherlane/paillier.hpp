@@ -33,6 +33,8 @@ class GrowingTable {
                std::size_t fixed_window, Exponent kind);
   // (1 + a_i m) base^(exponent_i); a may be null.
   ResiduesPtr power(const Limb* exponents, std::size_t exponent_limbs, const Limb* a, std::size_t count);
+  // Of the table there is now; 0 before the first power.
+  std::size_t window_bits();
 
  private:
   std::shared_ptr<const FixedBaseTable> table_for(std::size_t count);
@@ -63,6 +65,8 @@ class PublicContext {
   std::size_t plaintext_limbs() const { return ring_->digit_limbs(); }
   std::size_t ciphertext_limbs() const { return ring_->limbs(); }
   std::size_t noise_exponent_bits() const { return noise_exponent_bits_; }
+  // Of the table of h_s now: 0 before the first encryption, and for a classic key.
+  std::size_t window_bits() const { return table_ ? table_->window_bits() : 0; }
 
   ResiduesPtr upload(const Limb* ciphertexts, std::size_t count) const;
   void download(const Residues& x, Limb* ciphertexts) const { ring_->download(x, ciphertexts); }
@@ -113,6 +117,8 @@ class PrivateContext {
   SecretLimbs decrypt(const Residues& ciphertexts) const;
   ResiduesPtr encrypt(const Limb* plaintexts, std::size_t count, Noise noise);
   ResiduesPtr rerandomise(const Residues& x, Noise noise);
+  // Of the noise's tables now: 0 before the first use, and where there is none.
+  std::size_t window_bits(Noise noise) const;
 
  private:
   // One of the two primes and what is needed of it.
