@@ -14,6 +14,7 @@ ALLOWED = {
     "errors": set(),
     "_native": set(),
     "paillier": {"_native", "errors"},
+    "benchmark": {"_native", "errors", "paillier"},
     "mixture": {"errors"},
     "vertical": {"errors", "mixture", "paillier"},
     "horizontal": {"errors", "mixture", "paillier"},

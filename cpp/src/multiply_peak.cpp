@@ -42,9 +42,7 @@ std::uint64_t portable_multiply_chains(std::size_t rounds) {
   std::uint64_t chains[kPortableChains];
   for (std::size_t i = 0; i < kPortableChains; ++i) chains[i] = 0x9e3779b97f4a7c15 * (i + 1);
   for (std::size_t round = 0; round < rounds; ++round) {
-#if defined(__GNUC__)
 #pragma GCC unroll 8
-#endif
     for (std::size_t i = 0; i < kPortableChains; ++i) {
       // Both halves of the product go on, so that all of it has to be computed.
       const DoubleLimb product = static_cast<DoubleLimb>(chains[i]) * 0xd1342543de82ef95;

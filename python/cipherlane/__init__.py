@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 # Layers above the encryption bring compilers and plotting with them, so they are imported when first used.
-_LAZY_SUBMODULES = frozenset({"federation", "mixture", "report", "vertical"})
+_LAZY_SUBMODULES = frozenset({"benchmark", "federation", "mixture", "report", "vertical"})
 
 
 def _version() -> str:

@@ -1,4 +1,4 @@
-"""The command line: ``cipherlane train | score | models | report | info | keygen``."""
+"""The command line: ``cipherlane train | score | models | report | info | keygen | bench``."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_report(commands)
     _add_info(commands)
     _add_keygen(commands)
+    _add_bench(commands)
     return parser
 
 
@@ -256,25 +257,17 @@ def _add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _info(options: argparse.Namespace) -> int:
+    from cipherlane.benchmark.machine import processor
     from cipherlane.federation.capability import available_memory, software, threads
 
     for name, version in software().items():
         print(f"{name + ':':<12}{version}")
     print(f"{'system:':<12}{platform.system()} {platform.machine()}")
-    print(f"{'processor:':<12}{_processor()}, {os.cpu_count()} logical cores")
+    print(f"{'processor:':<12}{processor()}, {os.cpu_count()} logical cores")
     print(f"{'memory:':<12}{available_memory() / (1 << 30):.1f} GB available")
     print(f"{'backends:':<12}{', '.join(cipherlane.backends())} (best first)")
     print(f"{'threads:':<12}{threads()} (set CIPHERLANE_THREADS to change)")
     return 0
-
-
-def _processor() -> str:
-    details = Path("/proc/cpuinfo")
-    if details.exists():
-        for line in details.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
 
 
 def _add_keygen(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -334,3 +327,67 @@ def _password(file: Path | None) -> str:
     if not password:
         raise ValueError(f"{source}: the password is empty; a private key needs one")
     return password
+
+
+def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add_command(
+        commands,
+        "bench",
+        _bench,
+        "measure encryption on this machine beside other libraries",
+        "  cipherlane bench --quick                                 # two minutes, all operations\n"
+        "  cipherlane bench --bits 2048 3072 --against gmpy2,heu --json bench.json --plot bench.png\n"
+        "  cipherlane bench --operations encrypt add --threads 1 2 --backend ifma portable\n"
+        "  cipherlane bench --operations encrypt --batch 8 64 512 4096 --against none\n"
+        "\n"
+        "Every operation, ours and theirs, is verified by decryption before it is timed. Rates are operations a\n"
+        "CPU second, so that a busy machine does not matter much. A ratio compares like with like, or says in what\n"
+        "the two are unlike. docs/benchmark.md explains every column. Ctrl-C prints what has been measured so far.\n"
+        "\n"
+        "operations: encrypt, encrypt-classic, holder-djn, holder-exact, holder-classic, encode-encrypt, packed, add,\n"
+        "            subtract, multiply, sum, segment-sum, matmul, rerandomize, decrypt, to-bytes, from-bytes\n"
+        "peers:      phe (python-paillier), gmpy2 (GMP's integers), heu (SecretFlow HEU)",
+    )
+    parser.add_argument("--bits", type=int, nargs="+", default=[2048], metavar="N", help="key sizes (default: 2048)")
+    parser.add_argument(
+        "--backend", nargs="+", metavar="NAME", help="backends, see cipherlane info (default: the best usable one)"
+    )
+    parser.add_argument("--operations", nargs="+", metavar="NAME", help="names from the list below (default: all)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1], metavar="N", help="threads (default: 1)")
+    parser.add_argument(
+        "--batch",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="batch sizes to sweep (default: one that suits each operation)",
+    )
+    parser.add_argument(
+        "--against", metavar="PEERS", help="peers, separated by commas, or none (default: those installed)"
+    )
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each comparison (default: 5; quick: 3)")
+    parser.add_argument("--quick", action="store_true", help="short timings, for a first look")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures to this file")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw them: a .png, .svg or .pdf file")
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from cipherlane.benchmark import Settings
+    from cipherlane.benchmark.command import run
+
+    settings = Settings.of(
+        bits=options.bits,
+        backends=options.backend,
+        operations=options.operations,
+        threads=options.threads,
+        batches=options.batch,
+        against=_peers(options.against),
+        rounds=options.rounds,
+        quick=options.quick,
+    )
+    return run(settings, options.json, options.plot)
+
+
+def _peers(text: str | None) -> list[str] | None:
+    if text is None or text == "none":
+        return None if text is None else []
+    return [name.strip() for name in text.split(",")]

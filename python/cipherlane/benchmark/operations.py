@@ -1,0 +1,71 @@
+"""The operations that are measured: names, what counts as one, and how they are randomised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cipherlane.benchmark.randomisation import Randomisation
+
+MATRIX_COLUMNS = 64
+WEIGHT_BITS = 24
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One kind of work.
+
+    Attributes
+    ----------
+    name, title : str
+        For the command line and JSON; for people.
+    unit : str
+        What is counted.
+    noise : str or None
+        Of the ciphertexts made, as in `Randomisation`; None if none is made.
+    holder : bool
+        Whether it is done with the private key.
+    most : int
+        Largest batch, unless one is asked for.
+    patience : float
+        How many times the usual time a call may take, for the batch to be the one that is meant.
+    """
+
+    name: str
+    title: str
+    unit: str = "ciphertext"
+    noise: str | None = None
+    holder: bool = False
+    most: int = 4096
+    patience: float = 1.0
+
+    def randomisation(self, bits: int) -> Randomisation | None:
+        """Return how its ciphertexts are randomised under a key of ``bits`` bits."""
+        if self.noise is None:
+            return None
+        half = (bits + 1) // 2
+        length = bits if self.noise == "classic" and not self.holder else half
+        return Randomisation(self.noise, length, self.holder)
+
+
+OPERATIONS: dict[str, Operation] = {
+    operation.name: operation
+    for operation in (
+        Operation("encrypt", "encrypt", noise="djn"),
+        Operation("encrypt-classic", "encrypt", noise="classic"),
+        Operation("holder-djn", "encrypt, key's holder", noise="djn", holder=True),
+        Operation("holder-exact", "encrypt, key's holder", noise="exact", holder=True),
+        Operation("holder-classic", "encrypt, key's holder", noise="classic", holder=True),
+        Operation("encode-encrypt", "encode float64, encrypt", unit="value", noise="djn"),
+        Operation("packed", "encode, pack, encrypt (values)", unit="value", noise="djn", most=1 << 17),
+        Operation("add", "add"),
+        Operation("subtract", "subtract"),
+        Operation("multiply", "multiply by a 64-bit integer"),
+        Operation("sum", "sum"),
+        Operation("segment-sum", "sums of 16 segments"),
+        Operation("matmul", "matrix @ x (rows of 64 weights)", unit="row of 64 weights", most=1000, patience=10),
+        Operation("rerandomize", "re-randomise", noise="djn"),
+        Operation("decrypt", "decrypt", holder=True),
+        Operation("to-bytes", "to_bytes, fresh"),
+        Operation("from-bytes", "from_bytes, checked"),
+    )
+}

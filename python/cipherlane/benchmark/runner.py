@@ -1,0 +1,169 @@
+"""Every combination of the settings, verified and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from cipherlane import _native
+from cipherlane.benchmark import floor
+from cipherlane.benchmark.cases import Case, verify
+from cipherlane.benchmark.measure import Rounds, Timed, suitable, take_rounds, warm_up
+from cipherlane.benchmark.operations import OPERATIONS, Operation
+from cipherlane.benchmark.ours import Ours, entry_by_entry
+from cipherlane.benchmark.peers import PEERS, PeerSession
+from cipherlane.benchmark.rows import PeerFigure, Range, Row
+from cipherlane.benchmark.settings import Settings
+from cipherlane.benchmark.workload import Workload
+from cipherlane.paillier import use_backend
+
+Tell = Callable[[str], None]
+# Peers are slow: their batches stay small enough to make.
+_MOST_OF_A_PEER = 4096
+
+
+def planned(settings: Settings) -> int:
+    """Return how many rows `measure` will give."""
+    return (
+        len(settings.bits)
+        * len(settings.backends)
+        * len(settings.threads)
+        * len(settings.batches)
+        * len(settings.operations)
+    )
+
+
+def measure(settings: Settings, tell: Tell = lambda text: None) -> Iterator[Row]:
+    """Measure row by row; stop at any time by leaving the loop.
+
+    Parameters
+    ----------
+    settings : Settings
+    tell : callable, optional
+        Called with what is being done.
+
+    Raises
+    ------
+    VerificationError
+        If an operation, ours or a peer's, gives a wrong result; nothing of it has been timed then.
+    """
+    threads_before = _native.thread_count()
+    try:
+        for bits in settings.bits:
+            tell(f"{bits} bits: making keys")
+            ours = Ours(bits, Workload())
+            sessions = {name: PEERS[name].session(ours) for name in settings.peers}
+            for backend in settings.backends:
+                for threads in settings.threads:
+                    for batch in settings.batches:
+                        for name in settings.operations:
+                            tell(f"{bits} bits, {backend}, {_threads_text(threads)}: {name}")
+                            yield _row(settings, ours, sessions, OPERATIONS[name], backend, threads, batch)
+    finally:
+        _native.set_thread_count(threads_before)
+
+
+def _threads_text(threads: int) -> str:
+    return "1 thread" if threads == 1 else f"{threads} threads"
+
+
+def _row(
+    settings: Settings,
+    ours: Ours,
+    sessions: dict[str, PeerSession],
+    operation: Operation,
+    backend: str,
+    threads: int,
+    batch: int | None,
+) -> Row:
+    # The backend holds for one row: a generator must not leave it changed for its caller.
+    with use_backend(backend):
+        _native.set_thread_count(threads)
+        what = f"{operation.name} at {ours.bits} bits"
+        first = ours.case(operation, min(64, operation.most) if batch is None else batch)
+        verify(first, what)
+        if ours.window_bits(operation):
+            warm_up(first, settings.warm_up_seconds)
+        patience = operation.patience * settings.sample_seconds
+        own = suitable(lambda count: ours.case(operation, count), operation.most, patience, batch)
+        verify(own.case, what)
+        peers = [_verified(timed, what) for timed in _peers(settings, ours, sessions, operation)]
+        taken = take_rounds(own, peers, backend, threads, settings.rounds)
+        return _figures(ours, operation, backend, threads, own, peers, taken)
+
+
+def _verified(timed: Timed, what: str) -> Timed:
+    verify(timed.case, what)
+    return timed
+
+
+def _peers(settings: Settings, ours: Ours, sessions: dict[str, PeerSession], operation: Operation) -> Iterator[Timed]:
+    def timed(make: Callable[[int], Case]) -> Timed:
+        verify(make(4), f"{operation.name} at {ours.bits} bits")
+        return suitable(make, min(operation.most, _MOST_OF_A_PEER), settings.sample_seconds)
+
+    if operation.name == "matmul":
+        yield timed(lambda count: entry_by_entry(ours, count))
+    for session in sessions.values():
+        for index in range(len(session.cases(operation, 1))):
+            yield timed(lambda count, session=session, index=index: session.cases(operation, count)[index])  # type: ignore[misc]
+
+
+def _figures(
+    ours: Ours, operation: Operation, backend: str, threads: int, own: Timed, peers: list[Timed], taken: Rounds
+) -> Row:
+    window_bits = ours.window_bits(operation)
+    products = floor.limb_products(
+        operation.name,
+        backend,
+        ours.bits,
+        window_bits=window_bits,
+        count=own.case.count,
+        slots=ours.slots(operation),
+    )
+    instructions = floor.instructions(backend, products)
+    rates = [own.operations / seconds.cpu for seconds in taken.ours]
+    peaks = Range.of(taken.peaks)
+    return Row(
+        operation=operation,
+        bits=ours.bits,
+        backend=backend,
+        threads=threads,
+        batch=own.case.count,
+        randomisation=own.case.randomisation,
+        window_bits=window_bits,
+        per_core_second=Range.of(rates),
+        per_wall_second=Range.of([own.operations / seconds.wall for seconds in taken.ours]),
+        speed_up=Range.of([one.wall / all_.wall for one, all_ in zip(taken.one_thread, taken.ours, strict=True)])
+        if taken.one_thread
+        else None,
+        limb_products=products,
+        peak_percent=Range.of(
+            [100 * rate * instructions / peak for rate, peak in zip(rates, taken.peaks, strict=True)]
+        ),
+        floor_per_second=peaks.median / instructions,
+        peers=tuple(
+            _peer_figure(own.case, peer, rates, [peer.operations / seconds.cpu for seconds in times])
+            for peer, times in zip(peers, taken.peers, strict=True)
+        ),
+    )
+
+
+def _peer_figure(own: Case, peer: Timed, rates: list[float], peer_rates: list[float]) -> PeerFigure:
+    return PeerFigure(
+        peer=peer.case.library,
+        method=peer.case.method,
+        randomisation=peer.case.randomisation,
+        unlike=_unlike(own, peer.case),
+        batch=peer.case.count,
+        per_core_second=Range.of(peer_rates),
+        ratio=Range.of([rate / other for rate, other in zip(rates, peer_rates, strict=True)]),
+    )
+
+
+def _unlike(own: Case, peer: Case) -> str | None:
+    """Return all in which the peer's case is unlike ours."""
+    reasons = []
+    if own.randomisation is not None and peer.randomisation is not None:
+        reasons.append(own.randomisation.difference(peer.randomisation))
+    reasons.append(peer.caveat)
+    return "; ".join(reason for reason in reasons if reason is not None) or None

@@ -1,0 +1,164 @@
+"""What is to be measured, checked before anything is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cipherlane.benchmark.operations import OPERATIONS
+from cipherlane.benchmark.peers import PEERS, installed_peers
+from cipherlane.paillier import backends
+from cipherlane.paillier.public_key import LEAST_BITS, MOST_BITS
+
+_BITS_STEP = 256
+_MOST_THREADS = 1024
+_MOST_BATCH = 10_000_000
+_MOST_ROUNDS = 1000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Conditions to measure under; every combination of them.
+
+    Attributes
+    ----------
+    bits : tuple of int
+    backends : tuple of str
+    operations : tuple of str
+    threads : tuple of int
+    batches : tuple of (int or None)
+        None: chosen for each operation so that a call takes about ``sample_seconds``.
+    peers : tuple of str
+    rounds : int
+    sample_seconds : float
+        What each timing lasts at least.
+    warm_up_seconds : float
+        Longest time spent before timing until the fixed-base table has its size.
+    """
+
+    bits: tuple[int, ...]
+    backends: tuple[str, ...]
+    operations: tuple[str, ...]
+    threads: tuple[int, ...]
+    batches: tuple[int | None, ...]
+    peers: tuple[str, ...]
+    rounds: int
+    sample_seconds: float
+    warm_up_seconds: float
+    quick: bool
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        bits: Sequence[int] = (2048,),
+        backends: Sequence[str] | None = None,
+        operations: Sequence[str] | None = None,
+        threads: Sequence[int] = (1,),
+        batches: Sequence[int] | None = None,
+        against: Sequence[str] | None = None,
+        rounds: int | None = None,
+        quick: bool = False,
+    ) -> Settings:
+        """Return checked settings.
+
+        Parameters
+        ----------
+        bits : sequence of int, default (2048,)
+            Key sizes, multiples of 256 from 1024 to 4096.
+        backends : sequence of str, optional
+            Default: the best usable one.
+        operations : sequence of str, optional
+            Names in `OPERATIONS`. Default: all.
+        threads : sequence of int, default (1,)
+        batches : sequence of int, optional
+            Sizes of the batch (rows, for the matrix). Default: one for each operation, to suit its speed.
+        against : sequence of str, optional
+            Names in `PEERS`. Default: those installed.
+        rounds : int, optional
+            Default: 5, or 3 if quick.
+        quick : bool, default False
+            Shorter timings.
+
+        Raises
+        ------
+        ValueError
+            If one is unknown, out of range, given twice, or cannot be used here.
+
+        Examples
+        --------
+        >>> Settings.of(operations=["add", "decrypt"], quick=True).rounds
+        3
+        """
+        rounds = (3 if quick else 5) if rounds is None else rounds
+        _check_numbers("--rounds", [rounds], 1, _MOST_ROUNDS)
+        for size in _check_numbers("--bits", bits, LEAST_BITS, MOST_BITS):
+            if size % _BITS_STEP:
+                raise ValueError(f"--bits: expected multiples of {_BITS_STEP}, got {size}; 2048 is the usual choice")
+        if batches is not None:
+            _check_numbers("--batch", batches, 1, _MOST_BATCH)
+        return cls(
+            bits=tuple(bits),
+            backends=_check_backends(backends),
+            operations=_check_names("--operations", "operation", operations, OPERATIONS),
+            threads=tuple(_check_numbers("--threads", threads, 1, _MOST_THREADS)),
+            batches=(None,) if batches is None else tuple(batches),
+            peers=_check_peers(against),
+            rounds=rounds,
+            sample_seconds=0.03 if quick else 0.2,
+            warm_up_seconds=0.3 if quick else 5.0,
+            quick=quick,
+        )
+
+
+def _check_numbers(option: str, numbers: Sequence[int], least: int, most: int) -> Sequence[int]:
+    if not numbers:
+        raise ValueError(f"{option}: expected at least one number, got none")
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
+            raise ValueError(f"{option}: expected integers from {least} to {most}, got {number!r}")
+    _check_distinct(option, numbers)
+    return numbers
+
+
+def _check_distinct(option: str, values: Sequence[object]) -> None:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise ValueError(f"{option}: {value!r} is given twice; give it once")
+
+
+def _check_names(option: str, kind: str, names: Sequence[str] | None, known: Iterable[str]) -> tuple[str, ...]:
+    known = tuple(known)
+    if names is None:
+        return known
+    if not names:
+        raise ValueError(f"{option}: expected at least one {kind}, got none; choose from {', '.join(known)}")
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{option}: there is no {kind} {name!r}; choose from {', '.join(known)}")
+    _check_distinct(option, names)
+    return tuple(names)
+
+
+def _check_backends(names: Sequence[str] | None) -> tuple[str, ...]:
+    usable = backends()
+    if names is None:
+        return (usable[0],)
+    for name in names:
+        if name not in usable:
+            raise ValueError(f"--backend: {name!r} cannot be used on this machine; usable here: {', '.join(usable)}")
+    _check_distinct("--backend", names)
+    return tuple(names)
+
+
+def _check_peers(names: Sequence[str] | None) -> tuple[str, ...]:
+    if names is None:
+        return tuple(installed_peers())
+    if names:
+        _check_names("--against", "peer", names, PEERS)
+    for name in names:
+        if PEERS[name].version() is None:
+            raise ValueError(
+                f"--against: peer {name!r} is not installed; get it with: {PEERS[name].install}, or leave it out"
+            )
+    return tuple(names)
