@@ -1,17 +1,15 @@
-"""Timing shared by the benchmarks: CPU seconds, ours and the peer's in turn, medians of the rounds."""
+"""Rows of a benchmark as text and JSON, with what they depend on."""
 
 from __future__ import annotations
 
 import json
 import platform
-import statistics
-import subprocess
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+from cipherlane.benchmark.machine import commit, processor
 
 
 @dataclass(frozen=True)
@@ -29,75 +27,13 @@ class Row:
     target: float | None = None
 
 
-def cpu_seconds(work: Callable[[], Any]) -> float:
-    """CPU time of this process for one call of ``work``."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
-def compare(
-    operation: str,
-    conditions: str,
-    ours: Callable[[], Any],
-    ours_count: int,
-    peer_name: str,
-    peer: Callable[[], Any],
-    peer_count: int,
-    *,
-    rounds: int,
-    target: float | None = None,
-) -> Row:
-    """Time both in turn ``rounds`` times, after one call each that is not counted."""
-    ours()
-    peer()
-    ours_rates, peer_rates, ratios = [], [], []
-    for _ in range(rounds):
-        ours_rates.append(ours_count / cpu_seconds(ours))
-        peer_rates.append(peer_count / cpu_seconds(peer))
-        ratios.append(ours_rates[-1] / peer_rates[-1])
-    return Row(
-        operation,
-        conditions,
-        statistics.median(ours_rates),
-        peer_name,
-        statistics.median(peer_rates),
-        statistics.median(ratios),
-        min(ratios),
-        max(ratios),
-        target,
-    )
-
-
-def processor() -> str:
-    """The processor's name, where the system tells it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def commit() -> str:
-    """The checkout's commit, with a mark when files differ from it."""
-    result = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parent,
-        check=False,
-    )
-    return result.stdout.strip() or "unknown"
-
-
 def environment() -> dict[str, str]:
     """What a figure depends on."""
     return {
         "processor": processor(),
         "python": platform.python_version(),
         "system": platform.platform(),
-        "commit": commit(),
+        "commit": commit() or "unknown",
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
     }
 

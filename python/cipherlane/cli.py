@@ -335,7 +335,7 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "bench",
         _bench,
         "measure encryption on this machine beside other libraries",
-        "  cipherlane bench --quick                                 # two minutes, all operations\n"
+        "  cipherlane bench --quick                                 # a minute or two, all operations\n"
         "  cipherlane bench --bits 2048 3072 --against gmpy2,heu --json bench.json --plot bench.png\n"
         "  cipherlane bench --operations encrypt add --threads 1 2 --backend ifma portable\n"
         "  cipherlane bench --operations encrypt --batch 8 64 512 4096 --against none\n"
@@ -350,7 +350,7 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--bits", type=int, nargs="+", default=[2048], metavar="N", help="key sizes (default: 2048)")
     parser.add_argument(
-        "--backend", nargs="+", metavar="NAME", help="backends, see cipherlane info (default: the best usable one)"
+        "--backend", nargs="+", metavar="NAME", help="backends, see cipherlane info (default: the best usable)"
     )
     parser.add_argument("--operations", nargs="+", metavar="NAME", help="names from the list below (default: all)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1], metavar="N", help="threads (default: 1)")

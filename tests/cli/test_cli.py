@@ -17,7 +17,7 @@ from cipherlane.federation import train
 from cipherlane.federation.run_store import check_complete
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "breast_cancer"
-COMMANDS = ("train", "score", "models", "report", "info", "keygen")
+COMMANDS = ("train", "score", "models", "report", "info", "keygen", "bench")
 
 
 def _fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

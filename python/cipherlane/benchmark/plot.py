@@ -21,9 +21,9 @@ from cipherlane.benchmark.table import rate, times
 _OURS = ("#1b4f8f", "#7fb2e5", "#bcd7f2")
 _PEERS = {"heu": "#8e5ea2", "gmpy2": "#d98032", "phe": "#5a9b55", LIBRARY: "#8a8f98"}
 _BY_HAND = "cipherlane, entry by entry"
-_BAR = 0.27  # inches
+_PANEL, _BAR = 8.4, 0.22  # inches: width of a panel, height of a bar
 _GAP = 0.7  # bars between groups
-_PANELS_A_LINE = 2
+_FEW = 20  # bars that one column holds
 
 
 @dataclass(frozen=True)
@@ -42,29 +42,51 @@ class _Group:
 
 
 def write_plot(path: Path, rows: Sequence[Row]) -> None:
-    """Draw one panel a key size and write it in the format that the file's name says.
+    """Draw the rows, a line of panels for each key size, and write them in the format that the file's name says.
 
     Of several thread counts and batches the chart shows the fewest threads and the largest batch. A peer stands
     there with what is most like ours; where nothing is alike, its bar is hatched.
     """
-    sizes = sorted({row.bits for row in rows})
     backends = list(dict.fromkeys(row.backend for row in rows))
-    panels = {bits: _groups([row for row in rows if row.bits == bits], backends) for bits in sizes}
-    columns = min(_PANELS_A_LINE, len(sizes))
-    lines = math.ceil(len(sizes) / columns)
-    tallest = max(sum(len(group.bars) + _GAP for group in groups) for groups in panels.values())
-    figure = Figure(figsize=(8.6 * columns, (_BAR * tallest + 0.9) * lines + 1.1))
-    figure.set_layout_engine("constrained", hspace=0.04, wspace=0.04)
+    lines = {}
+    for bits in sorted({row.bits for row in rows}):
+        lines[bits] = _columns(_groups([row for row in rows if row.bits == bits], backends))
+    bars = [bar for columns in lines.values() for groups in columns for group in groups for bar in group.bars]
+    width = max(len(columns) for columns in lines.values())
+    heights = [max(_height(groups) for groups in columns) for columns in lines.values()]
+    size = (_PANEL * width, _BAR * sum(heights) + 0.9 * len(lines) + 1.5)
+    figure = Figure(figsize=size)
+    figure.set_layout_engine("constrained", hspace=0.02, wspace=0.03)
     FigureCanvasAgg(figure)
-    figure.suptitle(f"Paillier on one core: operations per second\n{processor()}, CPU time", fontsize=13)
-    drawn: dict[str, _Bar] = {}
-    for index, (bits, groups) in enumerate(panels.items()):
-        axes = figure.add_subplot(lines, columns, index + 1)
-        _draw(axes, groups)
-        axes.set_title(f"{bits}-bit key", fontsize=12)
-        drawn |= {bar.name: bar for group in groups for bar in group.bars}
-    _legend(figure, drawn, any(bar.unlike for groups in panels.values() for group in groups for bar in group.bars))
-    figure.savefig(path, dpi=160)
+    figure.suptitle(f"Paillier encryption on one core: operations per second\n{processor()}", fontsize=15)
+    grid = figure.add_gridspec(len(lines), width, height_ratios=heights)
+    limits = _limits(bars)
+    for line, (bits, columns) in enumerate(lines.items()):
+        for column, groups in enumerate(columns):
+            axes = figure.add_subplot(grid[line, column])
+            _draw(axes, groups, limits)
+            axes.set_title(f"{bits}-bit key" if column == 0 else "", fontsize=13, loc="left")
+    _legend(figure, bars)
+    figure.savefig(path, dpi=150)
+
+
+def _height(groups: Sequence[_Group]) -> float:
+    return sum(len(group.bars) + _GAP for group in groups)
+
+
+def _columns(groups: list[_Group]) -> list[list[_Group]]:
+    """Return the groups in two columns of about the same height, or one if they are few."""
+    if _height(groups) < _FEW:
+        return [groups]
+    split = min(range(1, len(groups)), key=lambda index: abs(_height(groups[:index]) - _height(groups[index:])))
+    return [groups[:split], groups[split:]]
+
+
+def _limits(bars: Sequence[_Bar]) -> tuple[float, float]:
+    """Return the ends of the axis, with room for the labels that stand behind the bars."""
+    least, most = (math.log10(end(bar.value for bar in bars)) for end in (min, max))
+    left = math.floor(least - 0.3)
+    return 10.0**left, 10 ** (most + 0.3 * (most - left) + 0.3)
 
 
 def _groups(rows: Sequence[Row], backends: Sequence[str]) -> list[_Group]:
@@ -106,29 +128,25 @@ def _peer_bars(row: Row) -> list[_Bar]:
     return bars
 
 
-def _draw(axes: Any, groups: Sequence[_Group]) -> None:
+def _draw(axes: Any, groups: Sequence[_Group], limits: tuple[float, float]) -> None:
     position, ticks = 0.0, []
-    values = [bar.value for group in groups for bar in group.bars]
-    left = 10 ** math.floor(math.log10(min(values)) - 0.3)
-    # Room for the labels that stand behind the bars.
-    right = 10 ** (math.log10(max(values)) + 0.32 * (math.log10(max(values)) - math.log10(left)) + 0.3)
     for group in groups:
         first = position
         for bar in group.bars:
             style = {"alpha": 0.45, "hatch": "////", "edgecolor": "white"} if bar.unlike else {}
-            axes.barh(position, bar.value - left, left=left, height=0.86, color=bar.colour, **style)
-            axes.text(bar.value * 1.08, position, bar.label, va="center", fontsize=8)
+            axes.barh(position, bar.value - limits[0], left=limits[0], height=0.86, color=bar.colour, **style)
+            axes.text(bar.value * 1.1, position, bar.label, va="center", fontsize=9)
             position += 1
         ticks.append((first + position - 1) / 2)
         position += _GAP
     axes.set_xscale("log")
-    axes.set_xlim(left, right)
+    axes.set_xlim(*limits)
     axes.set_ylim(position - _GAP, -1)
-    axes.set_yticks(ticks, [group.title for group in groups], fontsize=9)
+    axes.set_yticks(ticks, [group.title for group in groups], fontsize=10)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(LogLocator(10, numticks=12))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _power_of_ten(value)))
-    axes.set_xlabel("operations per second (logarithmic)", fontsize=10)
+    axes.set_xlabel("operations per second of CPU time (logarithmic)", fontsize=10)
     axes.grid(axis="x", color="#dddddd", linewidth=0.7)
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
@@ -137,22 +155,23 @@ def _draw(axes: Any, groups: Sequence[_Group]) -> None:
 
 def _power_of_ten(value: float) -> str:
     """Return 1,000 as "1 k" and 1,000,000 as "1 M"."""
-    for unit, size in (("M", 1e6), ("k", 1e3)):
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= size:
             return f"{value / size:g} {unit}"
     return f"{value:g}"
 
 
-def _legend(figure: Figure, drawn: dict[str, _Bar], unlike: bool) -> None:
-    handles = [Patch(color=bar.colour, label=name) for name, bar in drawn.items()]
-    if unlike:
+def _legend(figure: Figure, bars: Sequence[_Bar]) -> None:
+    colours = {bar.name: bar.colour for bar in bars}
+    handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
+    if any(bar.unlike for bar in bars):
         handles.append(Patch(facecolor="#aaaaaa", alpha=0.6, hatch="////", edgecolor="white", label="unlike ours"))
     figure.legend(
         handles=handles,
         loc="outside lower center",
-        ncols=min(6, len(handles)),
+        ncols=len(handles),
         frameon=False,
-        fontsize=9,
+        fontsize=11,
         title="in brackets: our rate over that of the fastest peer that does the same",
-        title_fontsize=9,
+        title_fontsize=10,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cipherlane.benchmark.operations import OPERATIONS
 from cipherlane.benchmark.peers import PEERS, installed_peers
-from cipherlane.paillier import backends
+from cipherlane.paillier import backends, current_backend
 from cipherlane.paillier.public_key import LEAST_BITS, MOST_BITS
 
 _BITS_STEP = 256
@@ -67,7 +67,7 @@ class Settings:
         bits : sequence of int, default (2048,)
             Key sizes, multiples of 256 from 1024 to 4096.
         backends : sequence of str, optional
-            Default: the best usable one.
+            Default: the current one, which is the best usable unless ``CIPHERLANE_BACKEND`` says otherwise.
         operations : sequence of str, optional
             Names in `OPERATIONS`. Default: all.
         threads : sequence of int, default (1,)
@@ -141,9 +141,9 @@ def _check_names(option: str, kind: str, names: Sequence[str] | None, known: Ite
 
 
 def _check_backends(names: Sequence[str] | None) -> tuple[str, ...]:
-    usable = backends()
     if names is None:
-        return (usable[0],)
+        return (current_backend(),)
+    usable = backends()
     for name in names:
         if name not in usable:
             raise ValueError(f"--backend: {name!r} cannot be used on this machine; usable here: {', '.join(usable)}")

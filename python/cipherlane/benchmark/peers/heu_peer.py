@@ -55,7 +55,7 @@ class _Session(PeerSession):
         how, run = self._work(operation, count)
         # What its encryptor draws, whichever of our public modes it stands beside.
         drawn = Randomisation("djn", self.ours.bits // 2) if operation.noise is not None else None
-        caveats = {"packed": "one value a ciphertext", "from-bytes": "does not check the ciphertexts"}
+        caveats = {"packed": "one value a ciphertext", "from-bytes": "unchecked"}
         return [
             Case(
                 library="heu",

@@ -1,0 +1,33 @@
+"""HEU has wheels for few machines: where it is not installed, these are skipped and say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from cipherlane.benchmark import OPERATIONS, Settings, measure
+
+pytest.importorskip("heu", reason="sf-heu is not installed; see the extra 'bench'")
+
+
+def test_heu_does_what_is_claimed_of_it(tiny: Callable[..., Settings]) -> None:
+    rows = {row.operation.name: row for row in measure(tiny(against=["heu"], batches=[5]))}
+    assert list(rows) == list(OPERATIONS)
+    unlike = {name: figure.unlike for name, row in rows.items() for figure in row.peers if figure.peer == "heu"}
+    djn = "DJN, alpha 512 bits"
+    assert unlike == {
+        "encrypt": None,
+        "encrypt-classic": djn,
+        "encode-encrypt": None,
+        "packed": "one value a ciphertext",
+        "add": None,
+        "subtract": None,
+        "multiply": None,
+        "sum": None,
+        "segment-sum": None,
+        "matmul": None,
+        "decrypt": None,
+        "to-bytes": None,
+        "from-bytes": "unchecked",
+    }
