@@ -59,7 +59,7 @@ class Randomisation:
         >>> djn.difference(Randomisation("classic", 2048))
         'classic r^n'
         >>> Randomisation("djn", 1024, holder=True).difference(djn)
-        "DJN, alpha 1024 bits, by the public key"
+        'DJN, alpha 1024 bits, by the public key'
         >>> Randomisation("exact", 1024, holder=True).difference(Randomisation("classic", 1024, holder=True))
         """
         same_kind = _KINDS[self.noise] == _KINDS[other.noise]
