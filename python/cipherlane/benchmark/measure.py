@@ -12,8 +12,8 @@ from cipherlane.benchmark.cases import Case
 from cipherlane.benchmark.clock import Seconds, timed
 
 _PROBE = 16
-# After so many powers no table grows any more.
-_ENOUGH_POWERS = 1 << 14
+# After so many powers no table of the sizes allowed grows any more.
+_ENOUGH_POWERS = 1 << 18
 _SHORTEST = 1e-9
 
 

@@ -38,6 +38,7 @@ class Ours:
         self.bits = bits
         self.workload = workload
         self._arrays: dict[tuple[str, str], CipherArray] = {}
+        self._warmed: set[tuple[str, str, bool]] = set()
 
     def case(self, operation: Operation, count: int) -> Case:
         """Return an operation on a batch of ``count``: ciphertexts, values, or rows of the matrix."""
@@ -65,6 +66,15 @@ class Ours:
         if operation.holder:
             return self.private_key._context().window_bits(operation.noise)
         return self.public_key.context().window_bits
+
+    def needs_warming(self, operation: Operation) -> bool:
+        """Return whether the operation's noise comes from a table, and this is the first time that it is asked."""
+        if operation.noise not in ("djn", "exact"):
+            return False
+        table = (current_backend(), operation.noise, operation.holder)
+        first = table not in self._warmed
+        self._warmed.add(table)
+        return first
 
     def slots(self, operation: Operation) -> int:
         """Return how many values a ciphertext of the operation holds."""

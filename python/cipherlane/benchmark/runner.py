@@ -19,6 +19,8 @@ from cipherlane.paillier import use_backend
 Tell = Callable[[str], None]
 # Peers are slow: their batches stay small enough to make.
 _MOST_OF_A_PEER = 4096
+_SMALL_BATCH = 16
+_WARMING_BATCH = 256
 
 
 def planned(settings: Settings) -> int:
@@ -79,10 +81,9 @@ def _row(
     with use_backend(backend):
         _native.set_thread_count(threads)
         what = f"{operation.name} at {ours.bits} bits"
-        first = ours.case(operation, min(64, operation.most) if batch is None else batch)
-        verify(first, what)
-        if ours.window_bits(operation):
-            warm_up(first, settings.warm_up_seconds)
+        verify(ours.case(operation, _SMALL_BATCH if batch is None else batch), what)
+        if ours.needs_warming(operation):
+            warm_up(ours.case(operation, _WARMING_BATCH), settings.warm_up_seconds)
         patience = operation.patience * settings.sample_seconds
         own = suitable(lambda count: ours.case(operation, count), operation.most, patience, batch)
         verify(own.case, what)
