@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cipherlane.benchmark.operations import OPERATIONS
 from cipherlane.benchmark.peers import PEERS, installed_peers
+from cipherlane.errors import BackendUnavailableError
 from cipherlane.paillier import backends, current_backend
 from cipherlane.paillier.public_key import LEAST_BITS, MOST_BITS
 
@@ -83,7 +84,9 @@ class Settings:
         Raises
         ------
         ValueError
-            If one is unknown, out of range, given twice, or cannot be used here.
+            If one is unknown, out of range, given twice, or a peer is not installed.
+        BackendUnavailableError
+            If there is no such backend here; the message names those that are.
 
         Examples
         --------
@@ -146,7 +149,9 @@ def _check_backends(names: Sequence[str] | None) -> tuple[str, ...]:
     usable = backends()
     for name in names:
         if name not in usable:
-            raise ValueError(f"--backend: {name!r} cannot be used on this machine; usable here: {', '.join(usable)}")
+            raise BackendUnavailableError(
+                f"--backend: {name!r} cannot be used on this machine; usable here: {', '.join(usable)}"
+            )
     _check_distinct("--backend", names)
     return tuple(names)
 
