@@ -28,6 +28,6 @@ def test_heu_does_what_is_claimed_of_it(tiny: Callable[..., Settings]) -> None:
         "segment-sum": None,
         "matmul": None,
         "decrypt": None,
-        "to-bytes": None,
-        "from-bytes": "unchecked",
+        "to-bytes": "Montgomery form",
+        "from-bytes": "Montgomery form, unchecked",
     }

@@ -55,7 +55,12 @@ class _Session(PeerSession):
         how, run = self._work(operation, count)
         # What its encryptor draws, whichever of our public modes it stands beside.
         drawn = Randomisation("djn", self.ours.bits // 2) if operation.noise is not None else None
-        caveats = {"packed": "one value a ciphertext", "from-bytes": "unchecked"}
+        # What it writes is the Montgomery form that it computes with, c 2^k mod n^2 for a k of its own.
+        caveats = {
+            "packed": "one value a ciphertext",
+            "to-bytes": "Montgomery form",
+            "from-bytes": "Montgomery form, unchecked",
+        }
         return [
             Case(
                 library="heu",
