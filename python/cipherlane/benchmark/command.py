@@ -68,7 +68,7 @@ def _heading(settings: Settings) -> str:
     found = versions()
     lines = [
         f"{about['processor']}, {about['logical_cores']} logical cores; cipherlane {found['cipherlane']}, "
-        f"Python {found['python']}, GMP {found['gmp']}",
+        f"Python {found['python']}, {found['gmp']}",
         f"Each operation was verified, then timed in {settings.rounds} rounds in turn with the peers, in CPU seconds "
         "of the process; medians, ratios with low..high.",
     ]
