@@ -344,8 +344,9 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "CPU second, so that a busy machine does not matter much. A ratio compares like with like, or says in what\n"
         "the two are unlike. docs/benchmark.md explains every column. Ctrl-C prints what has been measured so far.\n"
         "\n"
-        "operations: encrypt, encrypt-classic, holder-djn, holder-exact, holder-classic, encode-encrypt, packed, add,\n"
-        "            subtract, multiply, sum, segment-sum, matmul, rerandomize, decrypt, to-bytes, from-bytes\n"
+        "operations: encrypt, encrypt-classic, encrypt-short, holder-djn, holder-exact, holder-classic, holder-short,\n"
+        "            encode-encrypt, packed, add, subtract, multiply, sum, segment-sum, matmul, rerandomize, decrypt,\n"
+        "            decrypt-short, to-bytes, from-bytes\n"
         "peers:      phe (python-paillier), gmpy2 (GMP's integers), heu (SecretFlow HEU)",
     )
     parser.add_argument("--bits", type=int, nargs="+", default=[2048], metavar="N", help="key sizes (default: 2048)")

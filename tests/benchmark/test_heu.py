@@ -19,6 +19,7 @@ def test_heu_does_what_is_claimed_of_it(tiny: Callable[..., Settings]) -> None:
     assert unlike == {
         "encrypt": None,
         "encrypt-classic": djn,
+        "encrypt-short": djn,
         "encode-encrypt": None,
         "packed": "one value a ciphertext",
         "add": None,
@@ -28,6 +29,7 @@ def test_heu_does_what_is_claimed_of_it(tiny: Callable[..., Settings]) -> None:
         "segment-sum": None,
         "matmul": None,
         "decrypt": None,
+        "decrypt-short": "exponents of the size of p and q",
         "to-bytes": "Montgomery form",
         "from-bytes": "Montgomery form, unchecked",
     }

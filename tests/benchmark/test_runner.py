@@ -26,7 +26,7 @@ def test_every_operation_is_measured(rows: dict[str, Row], settings: Settings) -
             assert 0 < measured.low <= measured.median <= measured.high
         assert row.limb_products > 0
         assert row.speed_up is None
-        assert (row.window_bits > 0) == (row.operation.noise in ("djn", "exact"))
+        assert (row.window_bits > 0) == (row.operation.noise in ("djn", "exact", "short"))
         assert row.peers
 
 
@@ -34,6 +34,8 @@ def test_rows_say_how_ciphertexts_are_randomised(rows: dict[str, Row]) -> None:
     assert {name: row.label for name, row in rows.items() if row.label} == {
         "encrypt": "DJN, alpha 512 bits",
         "encrypt-classic": "classic r^n",
+        "encrypt-short": "short, 448 bits",
+        "holder-short": "short, 448 bits",
         "holder-djn": "DJN, alpha 512 bits",
         "holder-exact": "exact noise",
         "holder-classic": "classic r^n",
@@ -54,7 +56,9 @@ def test_like_is_compared_with_like(rows: dict[str, Row]) -> None:
             ("gmpy2", None), ("gmpy2", classic), ("phe", classic)
         }  # fmt: skip
     assert unlike("encrypt-classic") == [("gmpy2", None), ("phe", None)]
-    for operation in ("holder-djn", "holder-exact", "holder-classic"):
+    assert unlike("encrypt-short") == [("gmpy2", None), ("phe", classic)]
+    assert {reason for _, reason in unlike("decrypt-short")} == {"exponents of the size of p and q"}
+    for operation in ("holder-djn", "holder-exact", "holder-classic", "holder-short"):
         assert unlike(operation) == [("gmpy2", None)]
     assert all("one value a ciphertext" in str(figure.unlike) for figure in rows["packed"].peers)
     assert unlike("matmul") == [("cipherlane", None), ("gmpy2", None), ("phe", None)]

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cipherlane.benchmark.operations import MATRIX_COLUMNS, WEIGHT_BITS
+from cipherlane.benchmark.operations import MATRIX_COLUMNS, OPERATIONS, WEIGHT_BITS
+from cipherlane.paillier.short_parameters import least_order_bits
 
 PRODUCT = 5.0
 SQUARE = 3.5
@@ -27,7 +28,12 @@ class Multiplier:
     instructions: int
 
 
-MULTIPLIERS = {"ifma": Multiplier(52, 2), "portable": Multiplier(60, 1)}
+MULTIPLIERS = {
+    "ifma": Multiplier(52, 2),
+    "avx512": Multiplier(26, 1),
+    "avx2": Multiplier(26, 1),
+    "portable": Multiplier(60, 1),
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class Setting:
     full: float  # L²
     half: float  # H²
     bits: int
+    exponent_bits: int  # of noise from a table
     window_bits: int
     count: int
     slots: int
@@ -54,7 +61,7 @@ def _power(exponent_bits: int) -> float:
 
 def _table_power(setting: Setting, area: float) -> float:
     """Return the cost of a power times 1 + m n: the first window is read, the others are products."""
-    products = _windows((setting.bits + 1) // 2, setting.window_bits) - 1
+    products = _windows(setting.exponent_bits, setting.window_bits) - 1
     return (products * TABLE_PRODUCT + ONE_PLUS) * area
 
 
@@ -89,9 +96,11 @@ def _matmul(setting: Setting) -> float:
 
 _COSTS: dict[str, Callable[[Setting], float]] = {
     "encrypt": _encrypt,
+    "encrypt-short": _encrypt,
     "encrypt-classic": lambda s: (_power(s.bits) + ONE_PLUS) * s.full,
     "holder-djn": _holder_table,
     "holder-exact": _holder_table,
+    "holder-short": _holder_table,
     "holder-classic": _holder_classic,
     "encode-encrypt": _encrypt,
     "packed": lambda s: _encrypt(s) / s.slots,
@@ -106,6 +115,8 @@ _COSTS: dict[str, Callable[[Setting], float]] = {
     "rerandomize": lambda s: _table_power(s, s.full) + TABLE_PRODUCT * s.full,
     # The last digit of the power is the logarithm; joining costs a product mod p.
     "decrypt": lambda s: 2 * _power(s.bits // 2) * s.half + 3 * s.half,
+    # The order of a short key's noise mod p is 2 s for a prime s of that length.
+    "decrypt-short": lambda s: 2 * _power(least_order_bits(s.bits) + 1) * s.half + 3 * s.half,
     # Two reductions lead out of Montgomery form, one product joins the digits.
     "to-bytes": lambda s: 3 * s.full,
     # A product leads into Montgomery form, one more into the batch's common factor with n.
@@ -137,7 +148,9 @@ def limb_products(
     """
     limb_bits = MULTIPLIERS[backend].limb_bits
     full, half = (-(-(size + 2) // limb_bits) for size in (bits, bits // 2))
-    return _COSTS[operation](Setting(float(full**2), float(half**2), bits, window_bits, count, slots))
+    randomisation = OPERATIONS[operation].randomisation(bits)
+    exponent_bits = 0 if randomisation is None else randomisation.exponent_bits
+    return _COSTS[operation](Setting(float(full**2), float(half**2), bits, exponent_bits, window_bits, count, slots))
 
 
 def instructions(backend: str, products: float) -> float:

@@ -22,18 +22,19 @@ from cipherlane.paillier import (
 )
 
 LIBRARY = "cipherlane"
+_FROM_TABLES = ("djn", "exact", "short")
 
 
 class Ours:
-    """A key pair of ``bits`` bits and ciphertexts under it.
+    """A key pair of ``bits`` bits, of scheme "djn" or "short", and ciphertexts under it.
 
     All use the backend and the threads that are set when they are called.
     """
 
-    def __init__(self, bits: int, workload: Workload) -> None:
+    def __init__(self, bits: int, workload: Workload, scheme: str = "djn") -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", WeakKeyWarning)  # 1024 bits are measured, not recommended
-            self.public_key, self.private_key = keygen(bits)
+            self.public_key, self.private_key = keygen(bits, scheme)
             self.classic_key = PublicKey(self.public_key.n)
         self.bits = bits
         self.workload = workload
@@ -61,15 +62,16 @@ class Ours:
 
     def window_bits(self, operation: Operation) -> int:
         """Return the window of the table that makes the operation's noise; 0 if there is none."""
-        if operation.noise not in ("djn", "exact"):
+        if operation.noise not in _FROM_TABLES:
             return 0
         if operation.holder:
-            return self.private_key._context().window_bits(operation.noise)
+            # To the core, short noise is DJN noise with shorter exponents.
+            return self.private_key._context().window_bits("exact" if operation.noise == "exact" else "djn")
         return self.public_key.context().window_bits
 
     def needs_warming(self, operation: Operation) -> bool:
         """Return whether the operation's noise comes from a table, and this is the first time that it is asked."""
-        if operation.noise not in ("djn", "exact"):
+        if operation.noise not in _FROM_TABLES:
             return False
         table = (current_backend(), operation.noise, operation.holder)
         first = table not in self._warmed
@@ -95,11 +97,11 @@ class Ours:
         public_key, private_key, workload = self.public_key, self.private_key, self.workload
         values, floats = workload.values(count), workload.floats(count)
         match operation.name:
-            case "encrypt":
+            case "encrypt" | "encrypt-short":
                 return (lambda: public_key.encrypt(values)), self.decrypt
             case "encrypt-classic":
                 return (lambda: self.classic_key.encrypt(values)), self.decrypt
-            case "holder-djn" | "holder-exact" | "holder-classic":
+            case "holder-djn" | "holder-exact" | "holder-classic" | "holder-short":
                 return (lambda: private_key.encrypt(values, noise=operation.noise)), self.decrypt
             case "encode-encrypt":
                 return (lambda: public_key.encrypt(floats, codec=FixedPoint())), self.decrypt
@@ -126,7 +128,7 @@ class Ours:
                 return (lambda: x.segment_sum(segment_ids, SEGMENTS)), self.decrypt
             case "rerandomize":
                 return x.rerandomize, self.decrypt
-            case "decrypt":
+            case "decrypt" | "decrypt-short":
                 return (lambda: private_key.decrypt(x)), _picked
             case "to-bytes":
                 return (lambda: x.to_bytes(rerandomize=False)), self._decrypt_bytes

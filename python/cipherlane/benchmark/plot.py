@@ -18,7 +18,7 @@ from cipherlane.benchmark.ours import LIBRARY
 from cipherlane.benchmark.rows import PeerFigure, Row
 from cipherlane.benchmark.table import rate, times
 
-_OURS = ("#1b4f8f", "#7fb2e5", "#bcd7f2")
+_OURS = ("#1b4f8f", "#4484c4", "#85b5e3", "#bcd7f2")
 _PEERS = {"heu": "#8e5ea2", "gmpy2": "#d98032", "phe": "#5a9b55", LIBRARY: "#8a8f98"}
 _BY_HAND = "cipherlane, entry by entry"
 _PANEL, _BAR = 8.4, 0.22  # inches: width of a panel, height of a bar

@@ -53,16 +53,26 @@ def measure(settings: Settings, tell: Tell = lambda text: None) -> Iterator[Row]
     try:
         for bits in settings.bits:
             tell(f"{bits} bits: making keys")
-            ours = Ours(bits, Workload())
-            sessions = {name: PEERS[name].session(ours) for name in settings.peers}
+            keys = _keys(settings, bits)
             for backend in settings.backends:
                 for threads in settings.threads:
                     for batch in settings.batches:
                         for name in settings.operations:
                             tell(f"{bits} bits, {backend}, {_threads_text(threads)}: {name}")
+                            ours, sessions = keys[OPERATIONS[name].scheme]
                             yield _row(settings, ours, sessions, OPERATIONS[name], backend, threads, batch)
     finally:
         _native.set_thread_count(threads_before)
+
+
+def _keys(settings: Settings, bits: int) -> dict[str, tuple[Ours, dict[str, PeerSession]]]:
+    """Return a key pair of each scheme that an operation needs, and the peers at work beside it."""
+    workload = Workload()
+    keys = {}
+    for scheme in dict.fromkeys(OPERATIONS[name].scheme for name in settings.operations):
+        ours = Ours(bits, workload, scheme)
+        keys[scheme] = ours, {name: PEERS[name].session(ours) for name in settings.peers}
+    return keys
 
 
 def _threads_text(threads: int) -> str:

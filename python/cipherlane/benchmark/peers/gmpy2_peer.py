@@ -11,7 +11,7 @@ import gmpy2
 from cipherlane.benchmark.cases import Case
 from cipherlane.benchmark.operations import MATRIX_COLUMNS, Operation
 from cipherlane.benchmark.ours import Ours
-from cipherlane.benchmark.peers.peer import Peer, PeerSession
+from cipherlane.benchmark.peers.peer import CAVEATS, Peer, PeerSession
 from cipherlane.benchmark.randomisation import Randomisation
 from cipherlane.benchmark.workload import SEGMENTS
 from cipherlane.paillier import hazmat
@@ -40,9 +40,9 @@ class _Session(PeerSession):
         self.p, self.q, self.n = (gmpy2.mpz(number) for number in (key.p, key.q, key.public_key.n))
         self.square = self.n * self.n
         self.p_square, self.q_square = self.p * self.p, self.q * self.q
-        assert key.public_key.h_s is not None  # of scheme "djn"
+        assert key.public_key.h_s is not None  # of scheme "djn" or "short"
         self.h_s = gmpy2.mpz(key.public_key.h_s)
-        self.alpha_bits = (ours.bits + 1) // 2
+        self.alpha_bits = key.public_key.exponent_bits or (ours.bits + 1) // 2
         # Constants of the Chinese remainder theorem, for ciphertexts and for plaintexts.
         self.q_square_inverse = gmpy2.invert(self.q_square, self.p_square)
         self.q_inverse = gmpy2.invert(self.q, self.p)
@@ -73,15 +73,19 @@ class _Session(PeerSession):
 
     def _noises(self, operation: Operation) -> list[tuple[str, Callable[[], Any], Randomisation]]:
         """Return the ways to randomise, the one like ours first."""
-        half, bits = self.alpha_bits, self.ours.bits
+        alpha_bits, bits = self.alpha_bits, self.ours.bits
+        from_h_s = operation.noise if operation.noise in ("djn", "short") else None
         if operation.holder:
-            if operation.noise == "djn":
-                return [("h_s^alpha mod p^2, q^2", self._holder_djn, Randomisation("djn", half, holder=True))]
-            return [("r^p mod p^2, r^q mod q^2", self._holder_classic, Randomisation("classic", half, holder=True))]
+            if from_h_s is not None:
+                return [("h_s^alpha mod p^2, q^2", self._holder_djn, Randomisation(from_h_s, alpha_bits, holder=True))]
+            classic_by_holder = Randomisation("classic", (bits + 1) // 2, holder=True)
+            return [("r^p mod p^2, r^q mod q^2", self._holder_classic, classic_by_holder)]
         classic = ("powmod(r, n, n^2)", self._classic, Randomisation("classic", bits))
-        if operation.noise == "djn":
-            return [("powmod(h_s, alpha, n^2)", self._djn, Randomisation("djn", half)), classic]
-        return [classic]
+        if from_h_s is None:
+            return [classic]
+        ours = ("powmod(h_s, alpha, n^2)", self._djn, Randomisation(from_h_s, alpha_bits))
+        # A key of scheme "short" cannot decrypt classic noise.
+        return [ours, classic] if from_h_s == "djn" else [ours]
 
     # ---- operations ----------------------------------------------------------------------------------------
 
@@ -134,7 +138,7 @@ class _Session(PeerSession):
             case "segment-sum":
                 ids = [int(segment) for segment in self.ours.workload.segment_ids(count)]
                 return "a * b % n^2", lambda: self._segments(a, ids)
-            case "decrypt":
+            case "decrypt" | "decrypt-short":
                 return "CRT, powmod(c, p - 1, p^2)", lambda: [self._decrypted(c) for c in a]
             case "to-bytes":
                 width = 2 * ((self.ours.bits + 7) // 8)
@@ -191,7 +195,7 @@ class _Session(PeerSession):
         randomisation: Randomisation | None,
     ) -> Case:
         def plaintexts(result: Any, indices: list[int]) -> list[Any]:
-            if operation.name == "decrypt":
+            if operation.name in ("decrypt", "decrypt-short"):
                 return [result[index] for index in indices]
             if operation.name == "to-bytes":
                 result = self._read(result, 2 * ((self.ours.bits + 7) // 8), self.n)
@@ -206,7 +210,7 @@ class _Session(PeerSession):
             expected=self.ours.workload.expected(operation, count),
             plaintexts=plaintexts,
             randomisation=randomisation,
-            caveat="one value a ciphertext" if operation.name == "packed" else None,
+            caveat=CAVEATS.get(operation.name),
         )
 
     def _own_decrypted(self, ciphertext: Any) -> int:

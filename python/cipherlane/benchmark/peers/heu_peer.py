@@ -10,7 +10,7 @@ import numpy as np
 from cipherlane.benchmark.cases import Case
 from cipherlane.benchmark.operations import MATRIX_COLUMNS, Operation
 from cipherlane.benchmark.ours import Ours
-from cipherlane.benchmark.peers.peer import Peer, PeerSession
+from cipherlane.benchmark.peers.peer import CAVEATS, Peer, PeerSession
 from cipherlane.benchmark.randomisation import Randomisation
 from cipherlane.benchmark.workload import SEGMENTS
 
@@ -50,14 +50,14 @@ class _Session(PeerSession):
     def cases(self, operation: Operation, count: int) -> list[Case]:
         """Return the library's way, by its array interface."""
         # The private key does not encrypt, and there is no call to re-randomise.
-        if (operation.holder and operation.name != "decrypt") or operation.name == "rerandomize":
+        if (operation.holder and operation.noise is not None) or operation.name == "rerandomize":
             return []
         how, run = self._work(operation, count)
         # What its encryptor draws, whichever of our public modes it stands beside.
         drawn = Randomisation("djn", self.ours.bits // 2) if operation.noise is not None else None
         # What it writes is the Montgomery form that it computes with, c 2^k mod n^2 for a k of its own.
         caveats = {
-            "packed": "one value a ciphertext",
+            **CAVEATS,
             "to-bytes": "Montgomery form",
             "from-bytes": "Montgomery form, unchecked",
         }
@@ -105,7 +105,7 @@ class _Session(PeerSession):
                 ids = workload.segment_ids(count)
                 members = [np.flatnonzero(ids == segment).tolist() for segment in range(SEGMENTS)]
                 return "evaluator.batch_select_sum", lambda: evaluator.batch_select_sum(a, members)
-            case "decrypt":
+            case "decrypt" | "decrypt-short":
                 return "decryptor.decrypt, CRT", lambda: self.decryptor.decrypt(a)
             case "to-bytes":
                 return "serialize", a.serialize
@@ -132,6 +132,6 @@ class _Session(PeerSession):
             return [int(self.encoder.decode(self.decryptor.phe.decrypt(result)))]
         if operation.name == "to-bytes":
             result = self.array_type.load_from(result)
-        plain = result if operation.name == "decrypt" else self.decryptor.decrypt(result)
+        plain = result if operation.holder else self.decryptor.decrypt(result)
         decoded = plain.to_numpy(self.float_encoder if operation.unit == "value" else self.encoder)
         return [decoded.reshape(-1)[index] for index in indices]

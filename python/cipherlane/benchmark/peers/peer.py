@@ -10,6 +10,9 @@ from cipherlane.benchmark.cases import Case
 from cipherlane.benchmark.operations import Operation
 from cipherlane.benchmark.ours import Ours
 
+# In what operations of all peers are unlike ours of that name.
+CAVEATS = {"packed": "one value a ciphertext", "decrypt-short": "exponents of the size of p and q"}
+
 
 class PeerSession(ABC):
     """A peer at work with one key."""

@@ -8,7 +8,7 @@ from typing import Any
 from cipherlane.benchmark.cases import Case
 from cipherlane.benchmark.operations import MATRIX_COLUMNS, Operation
 from cipherlane.benchmark.ours import Ours
-from cipherlane.benchmark.peers.peer import Peer, PeerSession
+from cipherlane.benchmark.peers.peer import CAVEATS, Peer, PeerSession
 from cipherlane.benchmark.randomisation import Randomisation
 from cipherlane.benchmark.workload import SEGMENTS
 from cipherlane.paillier import hazmat
@@ -40,7 +40,7 @@ class _Session(PeerSession):
     def cases(self, operation: Operation, count: int) -> list[Case]:
         """Return the library's way, by its public interface."""
         # The private key does not encrypt, and there is no form for the wire.
-        if (operation.holder and operation.name != "decrypt") or operation.name in ("to-bytes", "from-bytes"):
+        if (operation.holder and operation.noise is not None) or operation.name in ("to-bytes", "from-bytes"):
             return []
         how, run = self._work(operation, count)
         makes = operation.noise is not None
@@ -51,9 +51,9 @@ class _Session(PeerSession):
                 count=count,
                 run=run,
                 expected=self.ours.workload.expected(operation, count),
-                plaintexts=_picked if operation.name == "decrypt" else self._decrypted,
+                plaintexts=_picked if operation.holder else self._decrypted,
                 randomisation=Randomisation("classic", self.ours.bits) if makes else None,
-                caveat="one value a ciphertext" if operation.name == "packed" else None,
+                caveat=CAVEATS.get(operation.name),
             )
         ]
 
@@ -89,7 +89,7 @@ class _Session(PeerSession):
                 # An empty segment has no sum there; a small batch may leave one.
                 zero = public_key.encrypt(0)
                 return "sum(...) of each", lambda: [_total(some) if some else zero for some in members]
-            case "decrypt":
+            case "decrypt" | "decrypt-short":
                 return "private_key.decrypt(e), CRT", lambda: [private_key.decrypt(e) for e in a]
         raise ValueError(f"operation: {operation.name!r} is not known here")
 
