@@ -134,6 +134,28 @@ def test_one_block_is_full_and_single_columns_are_diagonal():
     np.testing.assert_allclose(np.diagonal(single.covariances_, axis1=1, axis2=2), diag.covariances_, rtol=1e-9)
 
 
+def test_no_blocks_are_one_block_of_all_columns():
+    X = np.random.default_rng(0).normal(size=(300, 4)) @ np.random.default_rng(1).normal(size=(4, 4))
+    options = {"n_components": 2, "random_state": 0, "max_iter": 5, "tol": 0}
+    full = fit(GaussianMixture(**options), X)
+    block = fit(GaussianMixture(covariance_type="block", **options), X)
+    np.testing.assert_array_equal(block.covariances_, full.covariances_)
+    assert block.bic(X) == full.bic(X)
+    resp = full.predict_proba(X)
+    assert sufficient_statistics(X, resp, "block").blocks == ((0, 1, 2, 3),)
+    np.testing.assert_array_equal(
+        log_density(X, block.means_, block.covariances_, "block"), log_density(X, full.means_, full.covariances_)
+    )
+
+
+@pytest.mark.parametrize("blocks", [[[0.5, 1], [2]], [0, 1, 2], 3, ["ab", "c"]])
+def test_blocks_that_are_no_lists_of_columns_are_named(blocks):
+    with pytest.raises(
+        TypeError, match=r"blocks: expected lists of column indices, such as \[\[0, 1\], \[2, 3, 4\]\], got"
+    ):
+        GaussianMixture(covariance_type="block", blocks=blocks).fit(np.eye(3))
+
+
 def test_blocks_multiply_the_densities_of_their_columns():
     rng = np.random.default_rng(3)
     blocks = [[5, 0, 2], [1], [6, 3, 4]]
@@ -218,7 +240,7 @@ def test_duplicated_rows_and_as_many_components_as_rows():
         ({"n_components": 0}, "n_components: expected at least 1, got 0"),
         ({"n_components": 9}, "n_samples >= n_components"),
         ({"covariance_type": "round"}, "covariance_type: expected one of"),
-        ({"covariance_type": "block"}, "blocks: expected lists of column indices"),
+        ({"covariance_type": "block", "blocks": []}, "each of the columns 0 to 2 in exactly one"),
         (
             {"covariance_type": "block", "blocks": [[0, 1], [1, 2]]},
             "each of the columns 0 to 2 in exactly one",

@@ -46,7 +46,8 @@ def log_density(
         Shape (K, d, d) for "full" and "block", (d, d) for "tied", (K, d) for "diag", (K,) for "spherical".
     covariance_type : {"full", "tied", "diag", "spherical", "block"}
     blocks : sequence of sequence of int, optional
-        For "block": groups of columns, each column in exactly one. Entries between groups are ignored.
+        For "block": groups of columns, each column in exactly one; entries between groups are ignored. Default: one
+        group of all.
     threads : int, optional
         Default: CIPHERLANE_THREADS, or all processors.
 

@@ -58,7 +58,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
     verbose : int, default 0
     verbose_interval : int, default 10
     blocks : sequence of sequence of int, optional
-        The groups of columns for "block", each column in exactly one.
+        The groups of columns for "block", each column in exactly one. Default: one group of all columns, which makes
+        "block" the same as "full".
     threads : int, optional
         Default: CIPHERLANE_THREADS, or all processors.
 
@@ -148,7 +149,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         X : array_like of shape (n, d)
         y : ignored
         sample_weight : array_like of shape (n,), optional
-            A row of weight w counts like w equal rows.
+            A row of weight w counts like w equal rows; only the draw of a random start tells the two apart.
 
         Returns
         -------

@@ -143,7 +143,7 @@ def sufficient_statistics(
         Responsibilities r_ik of at least 0.
     covariance_type : {"full", "tied", "diag", "spherical", "block"}
     blocks : sequence of sequence of int, optional
-        For "block": groups of columns, each column in exactly one.
+        For "block": groups of columns, each column in exactly one. Default: one group of all.
     sample_weight : array_like of shape (n,), optional
         Multiplies the rows of ``resp``.
     centre : array_like of shape (d,) or (K, d), optional

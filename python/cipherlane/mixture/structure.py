@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,19 +27,23 @@ def check_covariance_type(covariance_type: object) -> str:
 
 
 def check_blocks(blocks: Sequence[Sequence[int]] | None, features: int) -> tuple[tuple[int, ...], ...]:
-    """Return the blocks as tuples, if every column is in exactly one of them.
+    """Return the blocks as tuples, if every column is in exactly one of them; None is one block of all columns.
 
     Raises
     ------
+    TypeError
+        If they are no sequences of integers.
     ValueError
         If there are none, one is empty, or a column is missing, doubled or out of range.
     """
     if blocks is None:
-        raise ValueError(
-            'blocks: expected lists of column indices for covariance_type="block", such as [[0, 1], [2, 3, 4]], '
-            "got None"
-        )
-    parts = tuple(tuple(int(column) for column in block) for block in blocks)
+        return (tuple(range(features)),)
+    try:
+        parts = tuple(tuple(operator.index(column) for column in block) for block in blocks)
+    except TypeError:
+        raise TypeError(
+            f"blocks: expected lists of column indices, such as [[0, 1], [2, 3, 4]], got {blocks!r:.80}"
+        ) from None
     columns = sorted(column for part in parts for column in part)
     if not parts or any(not part for part in parts) or columns != list(range(features)):
         raise ValueError(
