@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from cipherlane.mixture.gaussians import Kernel
 from cipherlane.mixture.statistics import check_samples
 from cipherlane.mixture.structure import Float64, Structure, check_finite
-from cipherlane.mixture.threads import thread_count
+from cipherlane.mixture.threads import Workers, thread_count
 
 
 def covariance_shape(covariance_type: str, components: int, features: int) -> tuple[int, ...]:
@@ -78,9 +78,10 @@ def log_density(
     if spreads.shape != expected:
         raise ValueError(f"covariances: expected shape {expected} for {covariance_type!r}, got {spreads.shape}")
     check_finite("covariances", spreads)
-    return Kernel.of(structure).densities(
-        structure.arranged(samples), centres, spreads, np.zeros(components), thread_count(threads)
-    )
+    with Workers(thread_count(threads)) as workers:
+        return Kernel.of(structure).densities(
+            structure.arranged(samples), centres, spreads, np.zeros(components), workers
+        )
 
 
 def responsibilities(log_densities: ArrayLike, weights: ArrayLike) -> tuple[Float64, float]:

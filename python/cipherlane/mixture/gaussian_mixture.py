@@ -25,7 +25,7 @@ from cipherlane.mixture.statistics import (
     sufficient_statistics,
 )
 from cipherlane.mixture.structure import Float64, Structure, check_covariance_type, check_finite
-from cipherlane.mixture.threads import single_threaded_blas, thread_count
+from cipherlane.mixture.threads import Workers, single_threaded_blas, thread_count
 
 
 class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
@@ -192,14 +192,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         continues = self.warm_start and hasattr(self, "converged_")
         best_bound = -np.inf
         best: tuple[Float64, Float64, Float64] | None = None
-        with single_threaded_blas():
+        with single_threaded_blas(), Workers(thread_count(self.threads)) as workers:
             for start in range(1 if continues else self.n_init):
                 self._report_start(start)
                 if continues:
                     parameters = self.weights_, self.means_, self.covariances_
                 else:
                     parameters = self._start(samples, structure, weights, random_state)
-                parameters, bounds, converged = self._iterate(arranged, structure, parameters, weights, centre)
+                parameters, bounds, converged = self._iterate(arranged, structure, parameters, weights, centre, workers)
                 self._report_end(bounds, converged)
                 if best is None or bounds[-1] > best_bound:
                     best, best_bound = parameters, bounds[-1]
@@ -228,10 +228,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         parameters: tuple[Float64, Float64, Float64],
         sample_weight: Float64 | None,
         centre: Float64,
+        workers: Workers,
     ) -> tuple[tuple[Float64, Float64, Float64], list[float], bool]:
         """Run EM from the given parameters; return the last ones, the mean log-likelihoods, whether they settled."""
         kernel = Kernel.of(structure)
-        threads = thread_count(self.threads)
         total_weight = len(X) if sample_weight is None else sample_weight.sum()
         weights, means, covariances = parameters
         bounds: list[float] = []
@@ -239,7 +239,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         for iteration in range(1, self.max_iter + 1):
             with np.errstate(divide="ignore"):
                 log_weights = np.log(weights)
-            likelihood, raw = kernel.em(X, means, covariances, log_weights, centre, sample_weight, threads)
+            likelihood, raw = kernel.em(X, means, covariances, log_weights, centre, sample_weight, workers)
             bounds.append(likelihood / total_weight)
             statistics = SufficientStatistics.from_raw(kernel, raw, means, centre, len(X))
             means, covariances = m_step(statistics, reg_covar=self.reg_covar, previous=(means, covariances))
@@ -355,13 +355,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         structure = Structure.of(self.covariance_type, samples.shape[1], self.blocks)
         with np.errstate(divide="ignore"):
             log_weights = np.log(self.weights_)
-        return Kernel.of(structure).densities(
-            structure.arranged(samples),
-            self.means_,
-            self.covariances_,
-            log_weights,
-            thread_count(self.threads),
-        )
+        with Workers(thread_count(self.threads)) as workers:
+            return Kernel.of(structure).densities(
+                structure.arranged(samples), self.means_, self.covariances_, log_weights, workers
+            )
 
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
         """Return the most likely component of each row, shape (n,)."""

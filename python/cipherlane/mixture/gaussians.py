@@ -9,7 +9,7 @@ import numpy as np
 from cipherlane.mixture import passes
 from cipherlane.mixture.factors import upper_factor
 from cipherlane.mixture.structure import Float64, Structure, Tiling
-from cipherlane.mixture.threads import Announced, run
+from cipherlane.mixture.threads import Announced, Workers
 
 _triangular_em = Announced(passes.triangular_em)
 _triangular_densities = Announced(passes.triangular_densities)
@@ -121,14 +121,14 @@ class Kernel:
         log_weights: Float64,
         centre: Float64,
         sample_weight: Float64 | None,
-        threads: int,
+        workers: Workers,
     ) -> tuple[float, Raw]:
         """Return the log-likelihood under the parameters, and the sums for the next ones."""
         weights, constants = self.pack(means, covariances, centre, log_weights)
         sample_weights = _NO_WEIGHTS if sample_weight is None else sample_weight
         moved, shift = self._arrange_vectors(means - centre, centre)
 
-        def work(part: int, start: int, stop: int) -> tuple[float, Raw]:
+        def work(start: int, stop: int) -> tuple[float, Raw]:
             raw = Raw(np.zeros(len(means)), self._moments(len(means)))
             if self.tiling is None:
                 arguments = (weights, constants, sample_weights, raw.counts, raw.moments)
@@ -138,11 +138,11 @@ class Kernel:
             likelihood = _triangular_em(X, start, stop, shift, *layout, moved, sample_weights, raw.counts, raw.moments)
             return likelihood, raw
 
-        parts = run(work, len(X), threads)
+        parts = workers.run(work, len(X))
         return sum(part[0] for part in parts), self._total([part[1] for part in parts])
 
     def densities(
-        self, X: Float64, means: Float64, covariances: Float64, log_weights: Float64, threads: int
+        self, X: Float64, means: Float64, covariances: Float64, log_weights: Float64, workers: Workers
     ) -> Float64:
         """Return log_weights + log densities, shape (n, K)."""
         # Any centre near the means will do, and one that does not depend on the samples keeps rows independent.
@@ -151,7 +151,7 @@ class Kernel:
         shift = self._arrange_vectors(means, centre)[1]
         out = np.empty((len(X), len(means)))
 
-        def work(part: int, start: int, stop: int) -> None:
+        def work(start: int, stop: int) -> None:
             if self.tiling is None:
                 _diagonal_densities(X, start, stop, shift, weights, constants, out)
                 return
@@ -159,14 +159,14 @@ class Kernel:
             layout = (t.first_column, t.first_row, t.widths, t.height, weights, t.offsets, constants)
             _triangular_densities(X, start, stop, shift, *layout, out)
 
-        run(work, len(X), threads)
+        workers.run(work, len(X))
         return out
 
-    def statistics(self, X: Float64, resp: Float64, about: Float64, centre: Float64, threads: int) -> Raw:
+    def statistics(self, X: Float64, resp: Float64, about: Float64, centre: Float64, workers: Workers) -> Raw:
         """Return the sums for given responsibilities; ``about`` has one row a component."""
         moved, shift = self._arrange_vectors(about - centre, centre)
 
-        def work(part: int, start: int, stop: int) -> Raw:
+        def work(start: int, stop: int) -> Raw:
             raw = Raw(np.zeros(resp.shape[1]), self._moments(resp.shape[1]))
             if self.tiling is None:
                 _diagonal_statistics(X, start, stop, shift, resp, raw.counts, raw.moments)
@@ -176,7 +176,7 @@ class Kernel:
             _triangular_statistics(X, start, stop, shift, *layout, resp, moved, raw.counts, raw.moments)
             return raw
 
-        return self._total(run(work, len(X), threads))
+        return self._total(workers.run(work, len(X)))
 
     def _arrange_vectors(self, means: Float64, centre: Float64) -> tuple[Float64, Float64]:
         """Return means at the rows of the kernels, and the centre in the order of the arranged columns."""

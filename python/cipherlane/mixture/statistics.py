@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cipherlane.mixture.gaussians import Kernel, Raw
 from cipherlane.mixture.structure import Float64, Structure, check_finite
-from cipherlane.mixture.threads import thread_count
+from cipherlane.mixture.threads import Workers, thread_count
 
 # Below this a component's count is rounding, not data.
 _EMPTY = 1e-12
@@ -191,7 +191,8 @@ def sufficient_statistics(
         check_finite("centre", given)
         about = np.array(np.broadcast_to(given, (components, features)))
     kernel = Kernel.of(structure)
-    raw = kernel.statistics(structure.arranged(samples), weights, about, global_centre, thread_count(threads))
+    with Workers(thread_count(threads)) as workers:
+        raw = kernel.statistics(structure.arranged(samples), weights, about, global_centre, workers)
     statistics = SufficientStatistics.from_raw(kernel, raw, about, global_centre, rows)
     return statistics if structure.correlates else _moved(statistics, about)
 

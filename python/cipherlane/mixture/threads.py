@@ -17,6 +17,7 @@ from threadpoolctl import ThreadpoolController
 
 # Fewer samples than this are done before another thread has woken up.
 _LEAST_SAMPLES = 4096
+_PARTS_A_THREAD = 4
 _MOST_THREADS = 1024
 
 
@@ -45,17 +46,65 @@ def thread_count(threads: int | None = None) -> int:
     return threads
 
 
-def run(work: Callable[[int, int, int], Any], samples: int, threads: int) -> list[Any]:
-    """Return ``work(part, start, stop)`` for ranges that cover the samples, each on a thread of its own."""
-    parts = max(1, min(threads, samples // _LEAST_SAMPLES))
-    bounds = [samples * part // parts for part in range(parts + 1)]
-    ranges = [(part, bounds[part], bounds[part + 1]) for part in range(parts)]
-    if parts == 1:
-        return [work(*ranges[0])]
-    with ThreadPoolExecutor(parts - 1, thread_name_prefix="cipherlane-em") as pool:
-        others = [pool.submit(work, *one) for one in ranges[1:]]
-        first = work(*ranges[0])
-        return [first, *(other.result() for other in others)]
+class Workers:
+    """Threads that share the samples of one pass after another, from `__enter__` to `__exit__`.
+
+    The caller's thread works too. A pass is cut into more parts than there are threads, which take them as they come,
+    so that a thread that another program holds up leaves its parts to the others.
+
+    Parameters
+    ----------
+    threads : int
+        How many, with the caller's.
+
+    Examples
+    --------
+    >>> with Workers(2) as workers:
+    ...     sum(workers.run(lambda start, stop: stop - start, 20_000))
+    20000
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def run(self, work: Callable[[int, int], Any], samples: int) -> list[Any]:
+        """Return ``work(start, stop)`` of ranges that cover the samples, in their order.
+
+        The ranges depend on the number of threads and of samples alone, so that sums over them are reproducible.
+        """
+        most = 1 if self._threads == 1 else self._threads * _PARTS_A_THREAD
+        parts = max(1, min(most, samples // _LEAST_SAMPLES))
+        if parts == 1:
+            return [work(0, samples)]
+        results: list[Any] = [None] * parts
+        waiting = iter(range(parts))
+        taking = threading.Lock()
+
+        def share() -> None:
+            while True:
+                with taking:
+                    part = next(waiting, None)
+                if part is None:
+                    return
+                results[part] = work(samples * part // parts, samples * (part + 1) // parts)
+
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads - 1, thread_name_prefix="cipherlane-em")
+        others = [self._pool.submit(share) for _ in range(min(self._threads, parts) - 1)]
+        share()
+        for other in others:
+            # One that has not woken up yet has nothing left to do.
+            if not other.cancel():
+                other.result()
+        return results
 
 
 class _Notice(event.Listener):
