@@ -20,24 +20,45 @@ from cipherlane.vertical.starts import initial_responsibilities
 from cipherlane.vertical.tables import Preprocessing, Table, read_csv
 
 HERE = Path(__file__).resolve().parent
-WORK = ("encrypt", "add", "decrypt", "em", "e_step", "key", "relay")
+WORK = {
+    "encrypt": "encrypting (parties)",
+    "add": "checking, adding and re-randomising ciphertexts (coordinator)",
+    "decrypt": "checking and decrypting (arbiter)",
+    "em": "EM: parameters and log-densities (parties)",
+    "e_step": "EM: responsibilities (arbiter)",
+    "key": "making and giving out the key pair",
+    "start": "initial responsibilities: k-means on the guest's columns",
+    "parameters": "parameters to the arbiter, encrypted",
+    "relay": "packing and carrying messages",
+}
+CROSSED = {
+    "scores_from_parties": "log-density differences, party to coordinator",
+    "sums_to_arbiter": "their sums, coordinator to arbiter",
+    "parameters_from_parties": "parameters, party to coordinator",
+    "parameters_to_arbiter": "parameters, coordinator to arbiter",
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, help="run directory to make (default: under runs/)")
     out = parser.parse_args().out
-    print("Training across guest (10 columns, labels) and host (20 columns); neither shows the other a number.")
+    print(
+        "569 tumours: the guest has 10 columns and the diagnosis, the host 20 others; neither shows the other a number."
+    )
     run = train(HERE / "plan.toml", out, progress=show)
     print_run(run)
+    print("\nfitting what it is compared with ...", flush=True)
     print_comparison(run)
-    print(f"\nrun directory: {run.directory}")
+    print(f"\nrun directory: {run.directory} (report.md, assignments.csv, metrics.json, models)")
     return 0
 
 
 def show(event: Progress) -> None:
     if event.stage == "agree":
-        print("measuring the parties' speed; the first time on a machine this compiles numerical kernels ...")
+        print(
+            "measuring the parties' speed; the first time on a machine this compiles numerical kernels ...", flush=True
+        )
     if event.record is not None:
         record = event.record
         seconds = record.seconds["total"]
@@ -48,15 +69,16 @@ def print_run(run: Run) -> None:
     totals = run.metrics["totals"]
     seconds, ciphertexts = totals["seconds"], totals["ciphertexts"]
     state = "converged" if run.converged else "stopped at the plan's limit"
-    print(f"{state} after {run.iterations} iterations; training took {seconds['training']:.2f} s, of which")
-    print("  " + ", ".join(f"{name} {seconds[name]:.3f} s" for name in WORK))
+    print(f"{state} after {run.iterations} iterations")
+    print(f"\n{seconds['training']:7.3f} s of training, of which")
+    for name, work in WORK.items():
+        print(f"{seconds[name]:7.3f} s {work}")
+    print(f"{seconds['training'] - sum(seconds[name] for name in WORK):7.3f} s everything else")
     scheme, bits = ciphertexts["scheme"], ciphertexts["key_bits"]
-    print(
-        f"{ciphertexts['total']} ciphertexts crossed ({scheme}, {bits}-bit key): "
-        f"{ciphertexts['scores_from_parties']} from parties, {ciphertexts['sums_to_arbiter']} sums to the "
-        f"arbiter, {ciphertexts['parameters_from_parties']} + {ciphertexts['parameters_to_arbiter']} of "
-        f"parameters; {totals['messages']} messages of {totals['bytes']} bytes in all"
-    )
+    print(f"\n{ciphertexts['total']:5} ciphertexts of scheme {scheme} with a {bits}-bit key crossed, of which")
+    for name, what in CROSSED.items():
+        print(f"{ciphertexts[name]:5} {what}")
+    print(f"in {totals['messages']} messages of {totals['bytes']} bytes in all")
 
 
 def print_comparison(run: Run) -> None:
@@ -78,7 +100,7 @@ def print_comparison(run: Run) -> None:
         "host's columns alone": _fit(host, "full", None),
     }
     quality = json.loads((run.directory / "quality.json").read_text(encoding="utf-8"))
-    print("\nagainst the diagnosis (which training never saw):    accuracy     ARI     AUC")
+    print("against the diagnosis (which training never saw):    accuracy     ARI     AUC")
     _print_row("federated, this run", quality)
     for name, responsibilities in alternatives.items():
         _print_row(name, compare_with_labels(labels, responsibilities))

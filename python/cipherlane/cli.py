@@ -7,9 +7,10 @@ import getpass
 import os
 import platform
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import cipherlane
 from cipherlane.errors import CipherlaneError
@@ -33,13 +34,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
-        return command(options)
-    except (CipherlaneError, ValueError, TypeError, OSError) as error:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return command(options)
+    except BrokenPipeError:
+        # Who read our output has seen enough. Nothing may be flushed to it at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(f"cipherlane: error: {_in_words(error)}", file=sys.stderr)
+        return 1
+    except (CipherlaneError, ValueError, TypeError) as error:
         print(f"cipherlane: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("cipherlane: interrupted; training with a checkpoint goes on with --resume", file=sys.stderr)
         return 130
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(f"cipherlane: warning: {message}", file=sys.stderr)
+
+
+def _in_words(error: OSError) -> str:
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    text = error.strerror[0].lower() + error.strerror[1:]
+    return f"{error.filename}: {text}; check the path, its permissions and the space left"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,12 +118,25 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "train a federated mixture from a plan and write a run directory",
         "  cipherlane train plan.toml\n"
         "  cipherlane train plan.toml --out runs/first\n"
-        "  cipherlane train plan.toml --out runs/first --resume    # after an interruption",
+        "  cipherlane train plan.toml --out runs/first --resume    # after an interruption\n"
+        "\n"
+        "the shortest plan (docs/plan.md has every field; examples/breast_cancer/plan.toml is a whole one):\n"
+        "  [model]\n"
+        "  components = 2\n"
+        "  [parties.guest]            # wants the result, may have labels\n"
+        '  data = "guest.csv"         # a header, an id column and columns of numbers\n'
+        "  [parties.host]\n"
+        '  data = "host.csv"          # the same ids, in any order, and other columns\n'
+        "\n"
+        "A run directory holds the plan, models, the guest's assignments.csv, metrics.json and report.md. Until it\n"
+        "is whole it is called DIR.partial; a run that fails before its first checkpoint leaves nothing.",
     )
     parser.add_argument("plan", type=Path, metavar="PLAN", help="the plan, a TOML file")
-    parser.add_argument("--engine", default="local", choices=["local"], help="where roles run")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="run directory to make (default: under runs/)")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint beside --out")
+    parser.add_argument(
+        "--engine", default="local", choices=["local"], help="local: all roles in this process (default)"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="run directory to make (default: runs/NAME-DATE-TIME)")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in DIR.partial")
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -158,7 +199,9 @@ def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "  cipherlane score runs/first/models/joint.npz --data guest=g.csv --data host=h.csv --out s.csv\n"
         "\n"
         "With a run, each party scores its own columns and the parts meet in encrypted sums. With a joint\n"
-        "model file, whoever has it and all the columns computes directly.",
+        "model file, whoever has it and all the columns computes directly. Files need the id column and the\n"
+        "columns of training. Output: a CSV line a row with its id, its likeliest component, and the\n"
+        "probability of each component (r0, r1, ...).",
     )
     parser.add_argument("model", type=Path, metavar="RUN_OR_MODEL", help="a run directory or a joint model")
     parser.add_argument(
@@ -206,7 +249,9 @@ def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "models",
         _models,
         "list the model files of a run",
-        "  cipherlane models runs/first",
+        "  cipherlane models runs/first\n"
+        "\n"
+        "Each party has a file with its own block; joint.npz has all of them, unless the plan forbids it.",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
 
@@ -236,7 +281,10 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "report",
         _report,
         "print the report of a run and write it, with plots, into the run directory",
-        "  cipherlane report runs/first",
+        "  cipherlane report runs/first\n"
+        "\n"
+        "The report tells how the clustering agrees with the guest's labels, where the time went, how many\n"
+        "ciphertexts crossed, and what the run showed to whom. Plots need matplotlib (the extra `plot`).",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
 
@@ -253,7 +301,13 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    _add_command(commands, "info", _info, "show versions, backends, processor and threads", "  cipherlane info")
+    _add_command(
+        commands,
+        "info",
+        _info,
+        "show versions, backends, processor and threads",
+        "  cipherlane info\n\nCIPHERLANE_BACKEND and CIPHERLANE_THREADS choose another backend or number of threads.",
+    )
 
 
 def _info(options: argparse.Namespace) -> int:
@@ -278,11 +332,22 @@ def _add_keygen(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "make a Paillier key pair: NAME.public.json, and NAME.private.pem under a password",
         "  cipherlane keygen --out keys/clinic                      # asks for the password\n"
         "  cipherlane keygen --out keys/clinic --password-file secret.txt\n"
-        f"  {PASSWORD_VARIABLE}=... cipherlane keygen --out keys/clinic --bits 3072",
+        f"  {PASSWORD_VARIABLE}=... cipherlane keygen --out keys/clinic --bits 3072\n"
+        "\n"
+        "Use them from Python; `train` makes a fresh pair for every run and needs none of these:\n"
+        '  public_key = cipherlane.PublicKey.from_json(open("keys/clinic.public.json").read())\n'
+        '  private_key = cipherlane.PrivateKey.from_pem(open("keys/clinic.private.pem").read(), password)',
     )
     parser.add_argument("--out", type=Path, required=True, metavar="NAME", help="path both names start with")
-    parser.add_argument("--bits", type=int, default=2048, help="size of the modulus (default: 2048)")
-    parser.add_argument("--scheme", default="djn", choices=["djn", "classic", "short"], help="default: djn")
+    parser.add_argument(
+        "--bits", type=int, default=2048, help="size of the modulus: 1024 to 4096, a multiple of 256 (default: 2048)"
+    )
+    parser.add_argument(
+        "--scheme",
+        default="djn",
+        choices=["djn", "classic"],
+        help="djn: fast encryption; classic: as published in 1999 (default: djn)",
+    )
     parser.add_argument(
         "--password-file",
         type=Path,
@@ -302,9 +367,15 @@ def _keygen(options: argparse.Namespace) -> int:
     sealed = private_key.to_pem(password)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(private_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(sealed)
-    public_file.write_text(public_key.to_json(), encoding="utf-8")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(sealed)
+        public_file.write_text(public_key.to_json(), encoding="utf-8")
+    except BaseException:
+        # Half a pair is no pair.
+        private_file.unlink(missing_ok=True)
+        public_file.unlink(missing_ok=True)
+        raise
     print(f"{public_key.bits}-bit {public_key.scheme} key {public_key.fingerprint[:16]}")
     print(f"public:  {public_file}")
     print(f"private: {private_file}")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,26 +15,35 @@ import numpy as np
 import pytest
 
 import cipherlane as cl
-from cipherlane.federation import train
+from cipherlane.federation import data_party, score_run, train
 from cipherlane.federation.arbiter import Arbiter
 from cipherlane.federation.coordinator import Coordinator
 from cipherlane.federation.data_party import DataParty
-from cipherlane.federation.engine import Transcript
+from cipherlane.federation.engine import LocalEngine, Transcript
 from cipherlane.federation.models import load_models
+from cipherlane.federation.responder import Responder
+from cipherlane.federation.sealed_state import PreparedTable
 from cipherlane.federation.training import Run
-from cipherlane.federation.transcript_check import Secrets, check_transcript
-from cipherlane.paillier import PrivateKey
-from cipherlane.vertical.messages import ARBITER, COORDINATOR, pack
+from cipherlane.federation.transcript_check import Secrets, check_box, check_transcript
+from cipherlane.paillier import PrivateKey, hazmat
+from cipherlane.vertical import exchange
+from cipherlane.vertical.messages import ARBITER, COORDINATOR, pack, pack_sealed
+from cipherlane.vertical.mixture_party import PartyParameters
+from cipherlane.vertical.sealing import BoxKey, SealedStore, seal
 from cipherlane.vertical.tables import read_csv
+from cipherlane.vertical.wire import peek
 
-ROLES = {"arbiter": "arbiter", "guest": "guest", "host1": "host"}
+ROLES = {"arbiter": "arbiter", "guest": "guest", "host1": "host", "host2": "host"}
 
 
 class Watched:
     """A run with everything that any role ever held."""
 
-    def __init__(self, run: Run, keys: list[tuple[Any, PrivateKey]], densities: list[np.ndarray]) -> None:
+    def __init__(
+        self, run: Run, keys: list[tuple[Any, PrivateKey]], densities: list[np.ndarray], boxes: list[bytes]
+    ) -> None:
         self.run = run
+        self.boxes = boxes
         self.private_key = keys[0][1]
         tables = [read_csv(party.data, "id", label_column=party.label_column) for party in run.plan.parties]
         models = load_models(run.directory / "models" / "joint.npz")
@@ -63,10 +75,11 @@ class Watched:
         return planted
 
 
-@pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory, write_plan_into: Callable[..., Path]) -> Watched:
+def _watch(plan: Path, out: Path) -> Watched:
+    """Train with spies on what the arbiter and the data parties hold."""
     keys: list[tuple[Any, PrivateKey]] = []
     densities: list[np.ndarray] = []
+    boxes: list[bytes] = []
     on_task, scores = Arbiter._on_task, DataParty._encrypted_scores
 
     def spy_task(self: Arbiter, message: Any) -> bytes:
@@ -81,12 +94,36 @@ def watched(tmp_path_factory: pytest.TempPathFactory, write_plan_into: Callable[
         densities.extend([found, found[:, :-1] - found[:, -1:], found.mean(axis=0)])
         return scores(self, message, start)
 
-    directory = tmp_path_factory.mktemp("watched")
-    plan = write_plan_into(directory, privacy__share_parameters="every_round", training__max_iterations=3)
+    def spy_seal(receiver_public: bytes, content: bytes, context: bytes) -> bytes:
+        boxes.append(content)
+        return seal(receiver_public, content, context)
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exchange, "seal", spy_seal)
+        patch.setattr(data_party, "seal", spy_seal)
         patch.setattr(Arbiter, "_on_task", spy_task)
         patch.setattr(DataParty, "_encrypted_scores", spy_scores)
-        return Watched(train(plan, directory / "run", keep_messages=True), keys, densities)
+        return Watched(train(plan, out, keep_messages=True), keys, densities, boxes)
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory, write_plan_into: Callable[..., Path]) -> Watched:
+    directory = tmp_path_factory.mktemp("watched")
+    plan = write_plan_into(directory, privacy__share_parameters="every_round", training__max_iterations=3)
+    return _watch(plan, directory / "run")
+
+
+@pytest.fixture(scope="module")
+def twins(
+    tmp_path_factory: pytest.TempPathFactory, write_plan_into: Callable[..., Path], overlapping_clusters: np.ndarray
+) -> Watched:
+    """Two hosts with the same columns encrypt the same numbers in every round, one number a ciphertext."""
+    directory = tmp_path_factory.mktemp("twins")
+    values = np.hstack([overlapping_clusters[:, :3], overlapping_clusters[:, 3:5], overlapping_clusters[:, 3:5]])
+    plan = write_plan_into(
+        directory, (3, 2, 2), values, encryption__packing=False, training__max_iterations=2, model__components=2
+    )
+    return _watch(plan, directory / "run")
 
 
 def test_the_whole_transcript_passes(watched: Watched) -> None:
@@ -94,6 +131,33 @@ def test_the_whole_transcript_passes(watched: Watched) -> None:
     assert len(watched.secrets.numbers) > 2000
     kinds = {entry.kind for entry in watched.run.transcript.entries}
     assert {"encrypted_scores", "score_sums", "encrypted_parameters", "joint_parameters"} <= kinds
+
+
+def test_no_box_for_another_role_holds_a_secret(watched: Watched) -> None:
+    assert {peek(content)[0] for content in watched.boxes} == {"responsibility_table", "match_table", "column_names"}
+    assert all(check_box(content, watched.secrets) == [] for content in watched.boxes)
+
+
+@pytest.mark.parametrize("group", ["feature", "input", "parameter", "density"])
+def test_a_secret_in_a_box_is_found(watched: Watched, group: str) -> None:
+    table = np.ascontiguousarray(watched.groups[group][0].reshape(-1, 1))
+    leak = pack_sealed("responsibility_table", 1, decimals=-1, table=table)
+    assert "a secret as a number in a field" in check_box(leak, watched.secrets)
+
+
+def test_scoring_new_rows_passes_as_well(watched: Watched) -> None:
+    transcript = Transcript(keep_messages=True)
+    score_run(
+        watched.run.directory, {party.name: party.data for party in watched.run.plan.parties}, transcript=transcript
+    )
+    assert "encrypted_scores" in {entry.kind for entry in transcript.entries}
+    assert watched.check(transcript) == []
+
+
+def test_digests_on_disk_are_those_of_the_messages(watched: Watched) -> None:
+    lines = (watched.run.directory / "transcript.jsonl").read_text().splitlines()
+    found = [(json.loads(line)["sha256"], json.loads(line)["bytes"]) for line in lines]
+    assert found == [(hashlib.sha256(data).hexdigest(), len(data)) for data in watched.run.transcript.messages]
 
 
 def _with_field(data: bytes, field: str, change: Callable[[Any], Any]) -> bytes:
@@ -172,11 +236,43 @@ def test_only_digests_are_kept_unless_asked(tmp_path: Path, write_plan: Callable
         check_transcript(run.transcript, ROLES, Secrets([np.ones(1)]))
 
 
-def test_two_encryptions_of_equal_values_differ(watched: Watched) -> None:
-    values = np.array([0.5, -0.25])
-    public = watched.private_key.public_key
-    first, second = (public.encrypt(values, codec=cl.FixedPoint(40)).to_bytes() for _ in range(2))
-    assert first != second
+def _scores(watched: Watched, host: str) -> list[bytes]:
+    entries, messages = watched.run.transcript.entries, watched.run.transcript.messages
+    sent = [messages[e.index] for e in entries if e.kind == "encrypted_scores" and e.sender == host]
+    return [msgpack.unpackb(data)[3]["ciphertexts"] for data in sent]
+
+
+def test_two_encryptions_of_equal_values_differ(twins: Watched) -> None:
+    private = twins.private_key
+    for pair in zip(_scores(twins, "host1"), _scores(twins, "host2"), strict=True):
+        first, second = (cl.CipherArray.from_bytes(private.public_key, data) for data in pair)
+        np.testing.assert_array_equal(private.decrypt(first), private.decrypt(second))
+        assert not set(hazmat.to_integers(first)) & set(hazmat.to_integers(second))
+    assert twins.check() == []
+
+
+def test_an_encryption_that_shows_equal_values_is_found(twins: Watched) -> None:
+    same = _scores(twins, "host1")[0]
+    alike = twins.replaced("encrypted_scores", lambda d: _with_field(d, "ciphertexts", lambda _: same), "host2")
+    findings = twins.check(alike)
+    assert [(f.sender, f.problem) for f in findings] == [
+        ("host2", "a ciphertext that crossed before: equal numbers would show")
+    ]
+
+
+def test_equal_values_in_one_message_that_show_are_found(twins: Watched) -> None:
+    public = twins.private_key.public_key
+    array = cl.CipherArray.from_bytes(public, _scores(twins, "host1")[0])
+    repeated = cl.concatenate([array[:1], array[:1], array[2:]]).to_bytes(rerandomize=False)
+    alike = twins.replaced("encrypted_scores", lambda d: _with_field(d, "ciphertexts", lambda _: repeated), "host1")
+    assert any("crossed before" in finding.problem for finding in twins.check(alike))
+
+
+def test_ciphertexts_of_no_known_key_are_found(watched: Watched) -> None:
+    foreign, _ = cl.keygen(bits=1024)
+    other = foreign.encrypt(np.ones(3)).to_bytes()
+    leaked = watched.replaced("encrypted_scores", lambda d: _with_field(d, "ciphertexts", lambda _: other))
+    assert any("of no key that has crossed" in finding.problem for finding in watched.check(leaked))
 
 
 def test_the_arbiter_decrypts_the_sum_and_the_coordinator_has_no_private_key(watched: Watched) -> None:
@@ -209,6 +305,39 @@ def test_nothing_the_coordinator_holds_is_a_private_key(
     reached = _reachable({name: value for name, value in vars(held[0]).items() if name != "engine"})
     assert any(isinstance(value, cl.PublicKey) for value in reached)
     assert not any(isinstance(value, PrivateKey | DataParty | Arbiter) for value in reached)
+
+
+def test_roles_share_no_object_that_holds_data(
+    tmp_path: Path, write_plan: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roles: list[Responder] = []
+    init = LocalEngine.__init__
+
+    def spy(self: LocalEngine, given: list[Any], transcript: Transcript | None = None) -> None:
+        roles.extend(given)
+        init(self, given, transcript)
+
+    monkeypatch.setattr(LocalEngine, "__init__", spy)
+    train(write_plan((2, 3, 2), training__max_iterations=2), tmp_path / "run")
+    assert {role.name for role in roles} == {"arbiter", "guest", "host1", "host2"}
+    held = [{id(value): value for value in _reachable(role) if isinstance(value, DATA)} for role in roles]
+    assert all(len(values) > 5 for values in held)
+    for one, other in itertools.combinations(held, 2):
+        assert [value for key, value in one.items() if key in other] == []
+
+
+DATA = (
+    np.ndarray,
+    bytearray,
+    list,
+    dict,
+    PrivateKey,
+    cl.PublicKey,
+    BoxKey,
+    SealedStore,
+    PreparedTable,
+    PartyParameters,
+)
 
 
 def _reachable(root: object) -> list[object]:

@@ -172,5 +172,7 @@ def test_the_conventions_that_scikit_learn_checks_only_on_request():
     ]
     environment = {**os.environ, "SCIPY_ARRAY_API": "1"}
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if result.returncode == pytest.ExitCode.NO_TESTS_COLLECTED:
+        pytest.skip("this scikit-learn has no such check")
     assert result.returncode == 0, result.stdout
     assert re.search(r"^7 passed, \d+ deselected", result.stdout, re.MULTILINE), result.stdout

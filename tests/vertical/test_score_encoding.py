@@ -49,7 +49,7 @@ def test_sums_at_the_bounds_are_exact(keys: tuple[cl.PublicKey, cl.PrivateKey], 
 @pytest.mark.parametrize("value", [2.0**20, -(2.0**20), 1e300, np.nextafter(2.0**20, 0) + 2.0**-33])
 def test_a_number_beyond_the_encoding_is_named_with_party_and_remedy(value: float) -> None:
     values = np.array([0.0, value])
-    with pytest.raises(PlaintextOverflowError, match=r"party .lab.: scores: 1 of 2 .*position 1.*_bits"):
+    with pytest.raises(PlaintextOverflowError, match=r"party .lab.: scores: 1 of 2 numbers .*fewer components.*_bits"):
         NumberEncoding(2).check_fits(values, "lab", "scores")
 
 

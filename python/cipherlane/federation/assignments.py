@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
 # Trying every matching of components to labels is exact, and cheap up to this many components.
 _MAXIMUM_MATCHED = 8
@@ -57,9 +58,6 @@ def compare_with_labels(labels: Sequence[str], responsibilities: NDArray[np.floa
     >>> found["accuracy"], found["adjusted_rand_index"], found["auc"]
     (1.0, 1.0, 1.0)
     """
-    # Imported here: scikit-learn takes a second to load.
-    from sklearn.metrics import adjusted_rand_score, roc_auc_score
-
     names = sorted(set(labels))
     truth = np.searchsorted(np.array(names), np.array(labels))
     components = responsibilities.shape[1]

@@ -101,7 +101,6 @@ class Coordinator:
     engine: Engine
     traffic: Traffic = field(default_factory=Traffic)
     capabilities: dict[str, Message] = field(default_factory=dict)
-    key_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         """Check that the engine runs the roles the plan names."""
@@ -187,9 +186,7 @@ class Coordinator:
             "tolerance": self.plan.training.tolerance,
             "box_keys": box_keys,
         }
-        start = time.perf_counter()
         reply = self._ask("arbiter_task", 0, {ARBITER: task})[ARBITER]
-        self.key_seconds = time.perf_counter() - start
         self._public_key = PublicKey.from_json(reply["public_key"])
         self._arbiter_box_key = reply["box_key"]
         fields = {"public_key": reply["public_key"], "arbiter_box_key": reply["box_key"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,10 @@ from cipherlane.vertical.wire import Message
 
 _PROBE_ROWS = 20_000
 _SHOWN_IDS = 5
+
+
+def _shown(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:_SHOWN_IDS]) + (", ..." if len(ids) > _SHOWN_IDS else "")
 
 
 @dataclass(frozen=True)
@@ -259,8 +264,14 @@ class DataParty(Responder):
 
     def _tell_unmatched(self, ids: tuple[str, ...], other: str) -> None:
         if ids:
-            shown = ", ".join(ids[:_SHOWN_IDS]) + (", ..." if len(ids) > _SHOWN_IDS else "")
-            self.notify(f"{self._table.source}: {len(ids)} ids are not at {other!r}: {shown}")
+            self.notify(f"{self._table.source}: {len(ids)} ids are not at {other!r}: {_shown(ids)}")
+
+    def _tell_extreme(self, positions: NDArray[np.intp], components: int) -> None:
+        """Name rows whose scores are too large; which ones is for nobody else to know."""
+        rows = np.unique(positions // (components - 1))
+        ids = [self._table.ids[row] for row in rows if row < len(self._table.ids)]
+        if ids:
+            self.notify(f"{self._table.source}: rows whose numbers do not fit ({len(ids)} in all): {_shown(ids)}")
 
     # Training.
 
@@ -295,6 +306,7 @@ class DataParty(Responder):
         parameters = needed(self._parameters, "scores are asked for before a model")
         scores = score_vector(parameters.log_densities(self._table.inputs))
         encoding = encoding_of(task)
+        self._tell_extreme(encoding.beyond(scores), task["components"])
         encoding.check_fits(scores, self.name, "log-density differences")
         encrypting = time.perf_counter()
         ciphertexts = key.encrypt(scores, codec=encoding.codec()).to_bytes()

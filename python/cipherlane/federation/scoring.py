@@ -20,7 +20,7 @@ from cipherlane.federation.plan import Plan, RequirementsPlan, load_plan
 from cipherlane.federation.responder import Responder
 from cipherlane.federation.run_store import MODELS_DIRECTORY, PLAN_FILE, check_complete
 from cipherlane.federation.sealed_state import PreparedTable
-from cipherlane.federation.training import match_rows
+from cipherlane.federation.training import notices_of
 from cipherlane.vertical.exchange import needed
 from cipherlane.vertical.tables import read_csv
 
@@ -110,10 +110,11 @@ def _score_through_sums(
     }
     roles: list[Responder] = [Arbiter(), *parties.values()]
     coordinator = Coordinator(plan, LocalEngine(list[Role](roles), transcript))
-    coordinator.open(training=False)
-    match_rows(coordinator, roles)
-    coordinator.make_key()
-    record = coordinator.score(models[plan.guest.name].weights.tolist())
+    with notices_of(roles):
+        coordinator.open(training=False)
+        coordinator.match()
+        coordinator.make_key()
+        record = coordinator.score(models[plan.guest.name].weights.tolist())
     responsibilities = needed(parties[plan.guest.name].result, "the guest was given no responsibilities")
     return Scores(plan.guest.id_column, tables[plan.guest.name].ids, responsibilities, record.log_likelihood)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cipherlane.errors import ProtocolError
+from cipherlane.errors import PlaintextOverflowError, ProtocolError
 from cipherlane.federation.arbiter import Arbiter
 from cipherlane.federation.coordinator import Coordinator, RoundRecord, Traffic
 from cipherlane.federation.data_party import DataParty
@@ -21,6 +22,8 @@ from cipherlane.report import write_report
 from cipherlane.vertical.messages import GUEST
 
 ENGINES = ("local",)
+# The last five, and the rounds, make up the training.
+_STAGES = ("prepare", "agree", "match", "key", "start", "parameters", "checkpoints", "results")
 
 
 @dataclass(frozen=True)
@@ -143,27 +146,32 @@ class _Session:
         self._tell = tell
         self._transcript = Transcript(store.transcript_file, keep_messages=keep_messages)
         self._records: list[dict[str, Any]] = []
-        self._seconds: dict[str, float] = {}
+        self._seconds = dict.fromkeys(_STAGES, 0.0)
         self._earlier_seconds = 0.0
 
     def run(self, resume: bool) -> Run:
-        started = time.perf_counter()
-        roles = self._roles(resume)
-        engine = LocalEngine(list[Role](roles), self._transcript)
-        coordinator = Coordinator(self._plan, engine)
-        self._seconds["prepare"] = time.perf_counter() - started
-        self._agree(coordinator, roles, resume)
+        with self._timed("prepare"):
+            roles = self._roles(resume)
+        coordinator = Coordinator(self._plan, LocalEngine(list[Role](roles), self._transcript))
+        with notices_of(roles):
+            return self._trained(coordinator, resume)
+
+    def _trained(self, coordinator: Coordinator, resume: bool) -> Run:
+        self._agree(coordinator, resume)
         training = time.perf_counter()
         self._tell(Progress("key"))
-        coordinator.make_key()
+        with self._timed("key"):
+            coordinator.make_key()
         self._tell(Progress("start"))
-        first = self._restore(coordinator) if resume else self._start(coordinator)
+        with self._timed("start"):
+            first = self._restore(coordinator) if resume else self._start(coordinator)
         if first is not None:
             self._rounds(coordinator, first, training)
         self._tell(Progress("finish"))
         if self._plan.privacy.share_parameters == "end":
-            coordinator.collect_parameters()
-        coordinator.finish()
+            self._collect_parameters(coordinator)
+        with self._timed("results"):
+            coordinator.finish()
         self._seconds["training"] = time.perf_counter() - training + self._earlier_seconds
         metrics = self._metrics(coordinator)
         self._store.write_metrics(metrics)
@@ -178,17 +186,26 @@ class _Session:
         joint = None if self._plan.privacy.share_parameters == "never" else self._store.joint_model_file
         return [Arbiter(self._store.arbiter_store(), joint), *parties]
 
-    def _agree(self, coordinator: Coordinator, roles: list[Responder], resume: bool) -> None:
-        self._tell(Progress("agree"))
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
         started = time.perf_counter()
-        coordinator.open()
-        self._seconds["agree"] = time.perf_counter() - started
+        yield
+        self._seconds[stage] += time.perf_counter() - started
+
+    def _agree(self, coordinator: Coordinator, resume: bool) -> None:
+        self._tell(Progress("agree"))
+        with self._timed("agree"):
+            coordinator.open()
         if resume:
             # Matched before the checkpoint was made; the sealed tables are those that matched.
             return
         self._tell(Progress("match"))
-        match_rows(coordinator, roles)
-        self._seconds["match"] = time.perf_counter() - started - self._seconds["agree"]
+        with self._timed("match"):
+            coordinator.match()
+
+    def _collect_parameters(self, coordinator: Coordinator) -> None:
+        with self._timed("parameters"):
+            coordinator.collect_parameters()
 
     @staticmethod
     def _start(coordinator: Coordinator) -> int:
@@ -211,19 +228,23 @@ class _Session:
         for record in coordinator.rounds(first):
             self._records.append(asdict(record))
             if self._plan.privacy.share_parameters == "every_round":
-                coordinator.collect_parameters()
+                self._collect_parameters(coordinator)
             if every and record.round % every == 0:
-                coordinator.checkpoint()
-                self._store.write_checkpoint(
-                    {
-                        "round": record.round,
-                        "iterations": self._records,
-                        "used_weights": record.weights,
-                        "ciphertexts": asdict(coordinator.traffic),
-                        "training_seconds": time.perf_counter() - training + self._earlier_seconds,
-                    }
-                )
+                with self._timed("checkpoints"):
+                    self._keep(coordinator, record, training)
             self._tell(Progress("round", record))
+
+    def _keep(self, coordinator: Coordinator, record: RoundRecord, training: float) -> None:
+        coordinator.checkpoint()
+        self._store.write_checkpoint(
+            {
+                "round": record.round,
+                "iterations": self._records,
+                "used_weights": record.weights,
+                "ciphertexts": asdict(coordinator.traffic),
+                "training_seconds": time.perf_counter() - training + self._earlier_seconds,
+            }
+        )
 
     def _metrics(self, coordinator: Coordinator) -> dict[str, Any]:
         last = self._records[-1]
@@ -234,8 +255,11 @@ class _Session:
         }
         for name in ("em", "encrypt"):
             totals[name] = sum(sum(record["seconds"][name].values()) for record in self._records)
+        seconds = {**self._seconds, **totals}
+        # What a resumed run did before its checkpoint is in no stage but the total.
+        seconds["other"] = max(seconds["training"] - sum(seconds[name] for name in (*_STAGES[3:], *totals)), 0.0)
         return {
-            "format": 1,
+            "format": 2,
             "plan": plan.name,
             "engine": "local",
             "components": plan.model.components,
@@ -252,7 +276,7 @@ class _Session:
             "log_likelihood": last["log_likelihood"],
             "iterations": self._records,
             "totals": {
-                "seconds": {**self._seconds, "key": coordinator.key_seconds, **totals},
+                "seconds": seconds,
                 "ciphertexts": {
                     "scheme": coordinator.public_key.scheme,
                     "key_bits": coordinator.public_key.bits,
@@ -265,18 +289,13 @@ class _Session:
         }
 
 
-def match_rows(coordinator: Coordinator, roles: list[Responder]) -> None:
-    """Match rows; on failure add what the parties of this process have to tell their operator.
-
-    Raises
-    ------
-    ProtocolError
-        The ids differ.
-    """
+@contextmanager
+def notices_of(roles: Sequence[Responder]) -> Iterator[None]:
+    """Add to a refusal what the roles of this process have to tell their own operators."""
     try:
-        coordinator.match()
-    except ProtocolError as error:
+        yield
+    except (PlaintextOverflowError, ProtocolError) as error:
         notices = [f"{role.role} {role.name!r}: {text}" for role in roles for text in role.notices]
         # Guest first: it is the one that wants the result.
         notices.sort(key=lambda text: not text.startswith(GUEST))
-        raise ProtocolError("\n  ".join([str(error), *notices])) from error
+        raise type(error)("\n  ".join([str(error), *notices])) from error

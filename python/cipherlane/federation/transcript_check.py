@@ -2,7 +2,8 @@
 
 It is given what nobody in a real run has together, every message and every secret, and looks for
 messages of a kind that may not travel on their edge, for secret numbers in any common encoding, for the
-private key, and for a single party's ciphertexts on their way to the arbiter.
+private key, for a single party's ciphertexts on their way to the arbiter, and for a ciphertext that crosses
+twice, as it would if equal numbers were encrypted alike or one were passed on without fresh randomness.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cipherlane.errors import ProtocolError
+from cipherlane.errors import KeyMismatchError, ProtocolError
 from cipherlane.federation.engine import Transcript
-from cipherlane.vertical.messages import ARBITER, COORDINATOR, EDGES, unpack
+from cipherlane.paillier import CipherArray, PublicKey, hazmat
+from cipherlane.vertical.messages import ARBITER, COORDINATOR, EDGES, unpack, unpack_sealed
 from cipherlane.vertical.wire import Message, peek
 
 _FIXED_POINT_BITS = (16, 20, 24, 30, 32, 40, 48, 52, 64)
@@ -109,6 +111,7 @@ def check_transcript(
     kinds = {**roles, COORDINATOR: COORDINATOR}
     needles = _key_needles(key_numbers)
     from_parties: set[bytes] = set()
+    ciphertexts = _Ciphertexts()
     findings = []
     for entry, data in zip(transcript.entries, transcript.messages, strict=True):
         sender, receiver = kinds.get(entry.sender), kinds.get(entry.receiver)
@@ -116,13 +119,23 @@ def check_transcript(
         problems += ["a number of the private key" for needle in needles if needle in data.lower()]
         message = _decoded(data)
         if message is not None:
-            problems += _value_problems(message, secrets)
+            problems += [*_value_problems(message, secrets), *ciphertexts.problems(message)]
             if sender == ARBITER or receiver == ARBITER:
                 problems += _single_party_problems(message, from_parties)
             else:
                 from_parties.update(_binaries(message.fields))
         findings += [Finding(entry.index, entry.sender, entry.receiver, entry.kind, problem) for problem in problems]
     return findings
+
+
+def check_box(content: bytes, secrets: Secrets) -> list[str]:
+    """Return what should not be in a box that the coordinator relays, given what was sealed in it.
+
+    A transcript holds boxes closed. Whoever seals one, or a test that watches, can have its content checked.
+    """
+    problems = _byte_problems(content, secrets)
+    kind, _ = peek(content)
+    return problems + _value_problems(unpack_sealed(content, kind), secrets)
 
 
 def _edge_problems(data: bytes, sender: str | None, receiver: str | None) -> list[str]:
@@ -186,6 +199,45 @@ def _single_party_problems(message: Message, from_parties: set[bytes]) -> list[s
     return []
 
 
+class _Ciphertexts:
+    """Every ciphertext that has crossed, one by one, under the keys that have crossed."""
+
+    def __init__(self) -> None:
+        self._keys: list[PublicKey] = []
+        self._seen: set[int] = set()
+
+    def problems(self, message: Message) -> list[str]:
+        """Take in a message, and say what is wrong with its ciphertexts."""
+        if message.kind in ("public_key", "key"):
+            return self._take_key(message["public_key"])
+        problems = []
+        for name, data in _named_binaries(message.fields):
+            if name != "ciphertexts":
+                continue
+            numbers = self._numbers(data)
+            if numbers is None:
+                problems.append("ciphertexts that are not whole, or of no key that has crossed")
+            elif len(set(numbers)) < len(numbers) or not self._seen.isdisjoint(numbers):
+                problems.append("a ciphertext that crossed before: equal numbers would show")
+            self._seen.update(numbers or ())
+        return problems
+
+    def _take_key(self, text: str) -> list[str]:
+        try:
+            self._keys.append(PublicKey.from_json(text))
+        except ValueError:
+            return ["a public key that is none"]
+        return []
+
+    def _numbers(self, data: bytes) -> list[int] | None:
+        for key in reversed(self._keys):
+            try:
+                return hazmat.to_integers(CipherArray.from_bytes(key, data))
+            except (KeyMismatchError, ValueError):
+                continue
+        return None
+
+
 def _decoded(data: bytes) -> Message | None:
     try:
         kind, _ = peek(data)
@@ -231,4 +283,4 @@ def _key_needles(numbers: Sequence[int]) -> list[bytes]:
     return needles
 
 
-__all__ = ["Finding", "Secrets", "check_transcript"]
+__all__ = ["Finding", "Secrets", "check_box", "check_transcript"]

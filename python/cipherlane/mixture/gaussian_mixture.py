@@ -25,7 +25,7 @@ from cipherlane.mixture.statistics import (
     sufficient_statistics,
 )
 from cipherlane.mixture.structure import Float64, Structure, check_covariance_type, check_finite
-from cipherlane.mixture.threads import Workers, single_threaded_blas, thread_count
+from cipherlane.mixture.threads import Workers, single_threaded, thread_count
 
 
 class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
@@ -192,7 +192,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         continues = self.warm_start and hasattr(self, "converged_")
         best_bound = -np.inf
         best: tuple[Float64, Float64, Float64] | None = None
-        with single_threaded_blas(), Workers(thread_count(self.threads)) as workers:
+        with single_threaded("blas"), Workers(thread_count(self.threads)) as workers:
             for start in range(1 if continues else self.n_init):
                 self._report_start(start)
                 if continues:

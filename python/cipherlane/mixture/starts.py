@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 from sklearn.cluster import KMeans, kmeans_plusplus
 
 from cipherlane.mixture.structure import Float64
+from cipherlane.mixture.threads import LEAST_SAMPLES, single_threaded
 
 METHODS = ("kmeans", "k-means++", "random", "random_from_data")
 
@@ -29,7 +32,8 @@ def initial_responsibilities(
     resp = np.zeros((rows, components))
     if method == "kmeans":
         kmeans = KMeans(n_clusters=components, n_init=1, random_state=random_state)
-        labels = kmeans.fit(X, sample_weight=sample_weight).labels_
+        with single_threaded("openmp") if rows < LEAST_SAMPLES else contextlib.nullcontext():
+            labels = kmeans.fit(X, sample_weight=sample_weight).labels_
         resp[np.arange(rows), labels] = 1.0
     elif method == "random_from_data":
         chosen = random_state.choice(rows, size=components, replace=False)

@@ -9,14 +9,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal
 
 from numba import typeof
 from numba.core import event
 from threadpoolctl import ThreadpoolController
 
 # Fewer samples than this are done before another thread has woken up.
-_LEAST_SAMPLES = 4096
+LEAST_SAMPLES = 4096
 _PARTS_A_THREAD = 4
 _MOST_THREADS = 1024
 
@@ -69,9 +69,11 @@ class Workers:
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Workers:
+        """Start nothing yet: a thread starts with the first pass that needs it."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Wait for the threads to end."""
         if self._pool is not None:
             self._pool.shutdown()
 
@@ -81,7 +83,7 @@ class Workers:
         The ranges depend on the number of threads and of samples alone, so that sums over them are reproducible.
         """
         most = 1 if self._threads == 1 else self._threads * _PARTS_A_THREAD
-        parts = max(1, min(most, samples // _LEAST_SAMPLES))
+        parts = max(1, min(most, samples // LEAST_SAMPLES))
         if parts == 1:
             return [work(0, samples)]
         results: list[Any] = [None] * parts
@@ -152,10 +154,10 @@ _controller: ThreadpoolController | None = None
 
 
 @contextlib.contextmanager
-def single_threaded_blas() -> Iterator[None]:
-    """Keep BLAS to one thread: its workers spin while they wait, and would take the processors from ours."""
+def single_threaded(libraries: Literal["blas", "openmp"]) -> Iterator[None]:
+    """Keep some libraries to one thread: their workers spin while they wait, and take the processors from others."""
     global _controller
     if _controller is None:
         _controller = ThreadpoolController()
-    with _controller.limit(limits=1, user_api="blas"):
+    with _controller.limit(limits=1, user_api=libraries):
         yield

@@ -17,7 +17,12 @@ _TIMES = (
     ("decrypt", "checking and decryption (arbiter)"),
     ("e_step", "responsibilities (arbiter)"),
     ("relay", "packing and carrying messages"),
-    ("key", "key generation (arbiter)"),
+    ("key", "making and giving out the key pair"),
+    ("start", "initial responsibilities (guest)"),
+    ("parameters", "parameters to the arbiter, encrypted"),
+    ("checkpoints", "checkpoints"),
+    ("results", "models, assignments, comparison with labels"),
+    ("other", "everything else"),
 )
 _CIPHERTEXTS = (
     ("scores_from_parties", "log-density differences, party to coordinator"),
@@ -66,7 +71,7 @@ def read_metrics(run: Path) -> dict[str, Any]:
         metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}: not valid JSON ({error}); the run's files were changed") from None
-    if metrics.get("format") != 1:
+    if metrics.get("format") != 2:
         raise ValueError(f"{path}: format {metrics.get('format')!r} is not one this software reads")
     return metrics
 

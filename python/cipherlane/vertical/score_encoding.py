@@ -63,16 +63,19 @@ class NumberEncoding:
 
     def check_fits(self, values: NDArray[np.float64], party: str, what: str) -> None:
         """Raise `PlaintextOverflowError` unless every |value| < 2^integer_bits, naming party and remedy."""
-        limit = 2.0**self.integer_bits
-        # rint may carry a value just below the limit up to it; half a unit covers that.
-        beyond = np.flatnonzero(~(np.abs(values) < limit - 2.0 ** -(self.fraction_bits + 1)))
+        beyond = self.beyond(values)
         if beyond.size:
             raise PlaintextOverflowError(
-                f"party {party!r}: {what}: {beyond.size} of {values.size} numbers reach "
-                f"2^{self.integer_bits} (first at position {beyond[0]}) and do not fit the "
-                "encoding; standardise this party's columns, remove extreme rows, or raise "
-                "model.regularisation or encryption.integer_bits in the plan"
+                f"party {party!r}: {what}: {beyond.size} of {values.size} numbers reach 2^{self.integer_bits} and do "
+                "not fit the encoding; standardise this party's columns, remove extreme rows, use fewer components, "
+                "or raise model.regularisation or encryption.integer_bits in the plan"
             )
+
+    def beyond(self, values: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Return the positions of the values that do not fit."""
+        # rint may carry a value just below the limit up to it; half a unit covers that.
+        limit = 2.0**self.integer_bits - 2.0 ** -(self.fraction_bits + 1)
+        return np.flatnonzero(~(np.abs(values) < limit))
 
 
 def parameter_encoding(packing: bool) -> NumberEncoding:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+
+from cipherlane.mixture.threads import single_threaded
 
 STARTS = ("kmeans", "random")
 
@@ -39,9 +42,8 @@ def initial_responsibilities(
             f"components: the guest's columns have {distinct} distinct rows, too few for {components} "
             'k-means clusters; ask for fewer components or set start = "random"'
         )
-    # Imported here: scikit-learn takes a second to load, and only the guest needs it.
-    from sklearn.cluster import KMeans
-
-    clusters = KMeans(n_clusters=components, n_init=10, random_state=seed).fit_predict(inputs)
+    # On one thread the clusters are the same on every machine: threads of k-means add up in the order they finish.
+    with single_threaded("openmp"):
+        clusters = KMeans(n_clusters=components, n_init=10, random_state=seed).fit_predict(inputs)
     one_hot: NDArray[np.float64] = np.eye(components)[clusters]
     return one_hot
