@@ -125,6 +125,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "  components = 2\n"
         "  [parties.guest]            # wants the result, may have labels\n"
         '  data = "guest.csv"         # a header, an id column and columns of numbers\n'
+        '  label_column = "y"         # if there is one: it is never trained on, and never leaves the guest\n'
         "  [parties.host]\n"
         '  data = "host.csv"          # the same ids, in any order, and other columns\n'
         "\n"

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import csv
+import errno
+import itertools
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -220,4 +223,59 @@ def test_the_example_clusters_the_tumours_with_a_2048_bit_key_in_seconds(tmp_pat
     ciphertexts = run.metrics["totals"]["ciphertexts"]
     assert (ciphertexts["scheme"], ciphertexts["key_bits"]) == ("djn", 2048)
     assert ciphertexts["scores_from_parties"] == 2 * 18 * run.iterations
-    # One to two seconds on two quiet cores; the rest is room for a busy machine.
+
+
+def test_warnings_and_system_errors_are_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PASSWORD_VARIABLE, "correct horse")
+    file = tmp_path / "file"
+    file.write_text("")
+    capsys.readouterr()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main(["keygen", "--out", str(file / "key"), "--bits", "1024"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(": ")[2].partition(" ")[0] for line in lines] == ["warning:", "error:"]
+    assert f"{file}" in lines[1] and "check the path" in lines[1] and "Errno" not in lines[1]
+
+
+def test_a_pair_of_keys_is_written_whole_or_not_at_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PASSWORD_VARIABLE, "correct horse")
+
+    def full(self: Path, *_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    capsys.readouterr()
+    assert main(["keygen", "--out", str(tmp_path / "key"), "--bits", "1024"]) == 1
+    assert "key.public.json: no space left on device; check" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_has_seen_enough_is_no_error_to_speak_of(trained: Path) -> None:
+    data = [f"--data=guest={EXAMPLE / 'guest.csv'}", f"--data=host={EXAMPLE / 'host.csv'}"]
+    command = [sys.executable, "-u", "-m", "cipherlane", "score", str(trained), *data]
+    package = str(Path(cl.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == 1
+    assert "error" not in errors and "Traceback" not in errors and "Broken" not in errors
+
+
+def test_the_plan_in_the_help_trains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    lines = capsys.readouterr().out.partition("the shortest plan")[2].splitlines()[1:]
+    plan = "\n".join(itertools.takewhile(str.strip, lines))
+    for name in ("guest.csv", "host.csv"):
+        shutil.copy(EXAMPLE / name, tmp_path / name)
+    (tmp_path / "plan.toml").write_text("[encryption]\nkey_bits = 1024\n" + plan)
+    run = train(tmp_path / "plan.toml", tmp_path / "run")
+    assert run.metrics["rows"] == 569

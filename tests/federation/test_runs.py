@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import cipherlane as cl
 from cipherlane.errors import PlaintextOverflowError, ProtocolError
 from cipherlane.federation import Progress, Run, score_models, score_run, train
 from cipherlane.federation import capability as own_capability
@@ -61,12 +62,32 @@ def test_a_run_directory_holds_the_whole_run(tmp_path: Path, write_plan: WritePl
     assert "## What this run showed to whom" in (directory / "report.md").read_text()
     last = run.metrics["iterations"][-1]
     assert set(last["seconds"]) == {"em", "encrypt", "add", "decrypt", "e_step", "relay", "total"}
+    for name, width in (("guest", 3), ("host1", 4)):
+        answer = run.metrics["parties"][name]
+        assert (answer["accepts"], answer["rows"], answer["columns"]) == (True, 120, width)
+        assert 0 < answer["memory_needed"] < answer["memory_available"]
+        assert answer["seconds_per_iteration"] > 0
+        assert answer["software"]["cipherlane"] == cl.__version__
+        assert answer["backend"] in cl.backends()
     counted = run.metrics["totals"]["ciphertexts"]
     # 241 numbers at 16 slots of 62 bits in 1022: 16 ciphertexts, from two parties and to the arbiter.
     assert counted["scores_from_parties"] == 2 * 16 * run.iterations
     assert counted["sums_to_arbiter"] == 16 * run.iterations
     assert (counted["scheme"], counted["key_bits"]) == ("djn", 1024)
     assert check_complete(directory) == directory
+
+
+@pytest.mark.parametrize("sharing", ["end", "every_round"])
+def test_the_seconds_of_all_work_add_up_to_those_of_training(
+    tmp_path: Path, write_plan: WritePlan, sharing: str
+) -> None:
+    plan = write_plan(training__checkpoint_every=2, privacy__share_parameters=sharing)
+    seconds = train(plan, tmp_path / "run").metrics["totals"]["seconds"]
+    outside = {"prepare", "agree", "match", "training"}
+    assert all(value > 0 for value in seconds.values())
+    inside = {name: value for name, value in seconds.items() if name not in outside}
+    assert sum(inside.values()) == pytest.approx(seconds["training"], rel=1e-6)
+    assert {"em", "encrypt", "add", "decrypt", "e_step", "key", "start", "parameters"} < set(inside)
 
 
 def test_features_are_on_disk_sealed_only(tmp_path: Path, write_plan: WritePlan) -> None:
@@ -256,16 +277,28 @@ class _Old:
     __version__ = "1.0.0"
 
 
-def test_an_extreme_row_names_the_party_and_the_remedy(
-    tmp_path: Path, write_plan: WritePlan, overlapping_clusters: np.ndarray
+def test_an_extreme_row_names_the_party_and_the_remedy_and_the_row_to_its_owner_only(
+    tmp_path: Path, write_plan: WritePlan, overlapping_clusters: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = overlapping_clusters.copy()
     values[:, 5] *= 1e-3
     values[7, 5] = 1e7
     plan = write_plan(values=values, **{"parties.host1__standardise": False, "model__regularisation": 1e-9})
+    crossed: list[bytes] = []
+    record = Transcript.record
+
+    def spy(self: Transcript, sender: str, receiver: str, data: bytes) -> None:
+        crossed.append(data)
+        record(self, sender, receiver, data)
+
+    monkeypatch.setattr(Transcript, "record", spy)
     text = _fails(tmp_path, plan, PlaintextOverflowError, "party 'host1': log-density differences: ")
     assert "integer_bits in the plan" in text
     assert "1e7" not in text and "10000000" not in text
+    extreme = next(line for line in (tmp_path / "host1.csv").read_text().splitlines() if "10000000.0" in line)[:4]
+    assert f"host1.csv: rows whose numbers do not fit (1 in all): {extreme}" in text
+    assert "failure" in {peek(data)[0] for data in crossed}
+    assert not any(extreme.encode() in data for data in crossed)
 
 
 @pytest.mark.parametrize(
@@ -276,6 +309,7 @@ def test_an_extreme_row_names_the_party_and_the_remedy(
         (None, "nan", r"host1\.csv: row 1, column 'x0': the value is missing"),
         (None, "-inf", r"host1\.csv: row 1, column 'x0': expected a finite number"),
         (None, "", r"host1\.csv: row 1, column 'x0': the value is missing"),
+        (None, "constant", r"host1\.csv: column 'x0' is constant over its 120 rows.*leave it out of `columns`"),
     ],
 )
 def test_a_bad_table_stops_the_run_before_it_starts(
@@ -284,7 +318,9 @@ def test_a_bad_table_stops_the_run_before_it_starts(
     plan = write_plan()
     host = tmp_path / "host1.csv"
     lines = host.read_text().splitlines()
-    if old is None:
+    if new == "constant":
+        lines[1:] = [",".join([line.split(",")[0], "2.5", *line.split(",")[2:]]) for line in lines[1:]]
+    elif old is None:
         cells = lines[1].split(",")
         lines[1] = ",".join([cells[0], new, *cells[2:]])
     else:
