@@ -43,12 +43,19 @@ def _upper_factor(covariance: Any, factor: Any) -> Any:
     return log_determinant
 
 
-def upper_factor(covariance: Float64) -> tuple[Float64, float] | None:
-    """Return the upper triangular V with V^T V = covariance^-1, and log det V.
+@njit(nogil=True, cache=CACHE, error_model="numpy")
+def _upper_factors(covariances: Any, factors: Any, log_determinants: Any) -> Any:
+    for k in range(covariances.shape[0]):
+        log_determinants[k] = _upper_factor(covariances[k], factors[k])
 
-    A factor whose row i starts at column i lets the E step skip half of its products. None if the covariance is not
-    positive definite.
+
+def upper_factors(covariances: Float64) -> tuple[Float64, Float64]:
+    """Return upper triangular V_k with V_k^T V_k = covariances[k]^-1, and log det V_k, shape (K,).
+
+    A factor whose row i starts at column i lets the E step skip half of its products. A log det of NaN tells of a
+    covariance that is not positive definite.
     """
-    factor = np.zeros(covariance.shape)
-    log_determinant = float(_upper_factor(np.ascontiguousarray(covariance), factor))
-    return None if math.isnan(log_determinant) else (factor, log_determinant)
+    factors = np.zeros(covariances.shape)
+    log_determinants = np.empty(len(covariances))
+    _upper_factors(np.ascontiguousarray(covariances), factors, log_determinants)
+    return factors, log_determinants

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cipherlane.mixture import passes
-from cipherlane.mixture.factors import upper_factor
+from cipherlane.mixture.factors import upper_factors
 from cipherlane.mixture.structure import Float64, Structure, Tiling
 from cipherlane.mixture.threads import Announced, Workers
 
@@ -30,13 +30,6 @@ def _singular(component: int | None) -> ValueError:
         f"covariances: {which} is not positive definite, so its density does not exist; raise reg_covar, drop constant "
         "or repeated columns, or use fewer components"
     )
-
-
-def _factor(covariance: Float64, component: int | None) -> tuple[Float64, float]:
-    result = upper_factor(covariance)
-    if result is None:
-        raise _singular(component)
-    return result
 
 
 @dataclass(frozen=True)
@@ -72,23 +65,21 @@ class Kernel:
     def _pack_triangular(self, means: Float64, covariances: Float64, log_weights: Float64) -> tuple[Float64, Float64]:
         assert self.tiling is not None
         shared = self.structure.covariance_type == "tied"
-        packed, constants = [], np.empty(len(means))
-        factors: list[Float64] = []
-        log_determinant = 0.0
-        for k, mean in enumerate(means):
-            if not shared or k == 0:
-                covariance = covariances if shared else covariances[k]
-                parts = [
-                    _factor(covariance[np.ix_(block, block)], None if shared else k)
-                    for block in map(list, self.structure.blocks)
-                ]
-                # The kernel subtracts sums of squares; the density has half of them.
-                factors = [factor * np.sqrt(0.5) for factor, _ in parts]
-                log_determinant = sum(part for _, part in parts)
-            shifts = [-factor @ mean[list(block)] for factor, block in zip(factors, self.structure.blocks, strict=True)]
-            packed.append(self.tiling.pack(factors, shifts))
-            constants[k] = log_weights[k] + log_determinant - self.structure.features * _HALF_LOG_TWO_PI
-        return np.concatenate(packed), constants
+        spreads = covariances[np.newaxis] if shared else covariances
+        factors, shifts = [], []
+        constants = log_weights - self.structure.features * _HALF_LOG_TWO_PI
+        for block in self.structure.blocks:
+            columns = np.array(block)
+            found, log_determinants = upper_factors(spreads[:, columns[:, np.newaxis], columns])
+            singular = np.flatnonzero(np.isnan(log_determinants))
+            if singular.size:
+                raise _singular(None if shared else int(singular[0]))
+            # The kernel subtracts sums of squares; the density has half of them.
+            found *= np.sqrt(0.5)
+            factors.append(found)
+            shifts.append(-(found @ means[:, columns, np.newaxis])[:, :, 0])
+            constants = constants + log_determinants
+        return self.tiling.pack(factors, shifts), constants
 
     def _pack_diagonal(self, means: Float64, covariances: Float64, log_weights: Float64) -> tuple[Float64, Float64]:
         variances = np.broadcast_to(covariances[:, np.newaxis] if covariances.ndim == 1 else covariances, means.shape)

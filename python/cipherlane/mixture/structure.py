@@ -110,7 +110,11 @@ class Structure:
 
 @dataclass(frozen=True)
 class Tiling:
-    """Where the triangular kernels find the rows of each block and the weights of each tile of four rows."""
+    """Where the triangular kernels find the rows of each block and the weights of each tile of four rows.
+
+    ``weight_places`` says which entry of the blocks' tables of factor and shift each weight is; ``moment_places``, for
+    each block, which word of the kernels' sums each entry at or above the diagonal is.
+    """
 
     first_column: Int64
     first_row: Int64
@@ -118,6 +122,8 @@ class Tiling:
     height: int
     offsets: Int64
     scatter_words: int
+    weight_places: Int64
+    moment_places: tuple[Int64, ...]
 
     @classmethod
     def of(cls, structure: Structure) -> Tiling:
@@ -125,14 +131,16 @@ class Tiling:
         widths = np.array([len(block) for block in structure.blocks], dtype=np.int64)
         heights = (widths + 1 + _TILE - 1) // _TILE * _TILE
         sizes = [_TILE * (width + 1 - i) for width in widths.tolist() for i in range(0, width, _TILE)]
-        tiles = sum((width - i) // _TILE + 1 for width in widths.tolist() for i in range(0, width, _TILE))
+        moment_places, words = _moment_places(widths.tolist())
         return cls(
             first_column=np.concatenate([[0], np.cumsum(widths)[:-1]]).astype(np.int64),
             first_row=np.concatenate([[0], np.cumsum(heights)[:-1]]).astype(np.int64),
             widths=widths,
             height=int(heights.sum()),
             offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-            scatter_words=tiles * _TILE * _TILE,
+            scatter_words=words,
+            weight_places=_weight_places(widths.tolist()),
+            moment_places=moment_places,
         )
 
     def rows(self) -> Int64:
@@ -142,22 +150,19 @@ class Tiling:
         ).astype(np.int64)
 
     def pack(self, factors: list[Float64], shifts: list[Float64]) -> Float64:
-        """Return one component's weights: for each tile of rows i..i+3, columns i.. of the factor, then the shift.
+        """Return weights, component after component: for each tile of rows i..i+3, columns i.. of factor, then shift.
 
-        ``factors[b]`` is upper triangular, shape (w, w), ``shifts[b]`` has shape (w,).
+        ``factors[b]`` is upper triangular, shape (K, w, w), or (1, w, w) if all components have the same;
+        ``shifts[b]`` has shape (K, w).
         """
-        weights = np.zeros(int(self.offsets[-1]))
-        tile = 0
+        tables = []
         for factor, shift in zip(factors, shifts, strict=True):
-            width = factor.shape[0]
-            table = np.zeros((-(-width // _TILE) * _TILE, width + 1))
-            table[:width, :width] = factor
-            table[:width, width] = shift
-            for i in range(0, width, _TILE):
-                part = table[i : i + _TILE, i:].T
-                weights[self.offsets[tile] : self.offsets[tile + 1]] = part.reshape(-1)
-                tile += 1
-        return weights
+            components, width = shift.shape
+            table = np.zeros((components, -(-width // _TILE) * _TILE, width + 1))
+            table[:, :width, :width] = factor
+            table[:, :width, width] = shift
+            tables.append(table.reshape(components, -1))
+        return np.concatenate(tables, axis=1)[:, self.weight_places].reshape(-1)
 
     def unpack(self, out: Float64, structure: Structure, shift: Float64) -> tuple[Float64, Float64]:
         """Return sums, shape (K, d), and scatter, (K, d, d), about points a from the kernels' tiles.
@@ -169,22 +174,39 @@ class Tiling:
         components, features = out.shape[0], structure.features
         sums = np.zeros((components, features))
         scatter = np.zeros((components, features, features))
-        at = 0
-        for block in structure.blocks:
+        for block, places in zip(structure.blocks, self.moment_places, strict=True):
             width = len(block)
-            size = -(-(width + 1) // _TILE) * _TILE
-            table = np.zeros((components, size, size))
-            for i in range(0, width, _TILE):
-                for j in range(i, width + 1, _TILE):
-                    tile = out[:, at : at + _TILE * _TILE].reshape(components, _TILE, _TILE)
-                    table[:, i : i + _TILE, j : j + _TILE] = tile
-                    at += _TILE * _TILE
+            table = out[:, places]
             columns = np.array(block)
             sums[:, columns] = table[:, :width, width]
             correction = sums[:, columns][:, :, np.newaxis] * shift[:, columns][:, np.newaxis, :]
             upper = np.triu(table[:, :width, :width] - correction)
             scatter[:, columns[:, np.newaxis], columns] = upper + np.triu(upper, 1).transpose(0, 2, 1)
         return sums, scatter
+
+
+def _weight_places(widths: list[int]) -> Int64:
+    places, at = [], 0
+    for width in widths:
+        height = -(-width // _TILE) * _TILE
+        table = at + np.arange(height * (width + 1), dtype=np.int64).reshape(height, width + 1)
+        places += [table[i : i + _TILE, i:].T.reshape(-1) for i in range(0, width, _TILE)]
+        at += table.size
+    return np.concatenate(places)
+
+
+def _moment_places(widths: list[int]) -> tuple[tuple[Int64, ...], int]:
+    places, at = [], 0
+    for width in widths:
+        size = -(-(width + 1) // _TILE) * _TILE
+        # Tiles below the diagonal do not exist, and nobody reads their entries.
+        table = np.zeros((size, size), dtype=np.int64)
+        for i in range(0, width, _TILE):
+            for j in range(i, width + 1, _TILE):
+                table[i : i + _TILE, j : j + _TILE] = at + np.arange(_TILE * _TILE).reshape(_TILE, _TILE)
+                at += _TILE * _TILE
+        places.append(table)
+    return tuple(places), at
 
 
 def check_finite(name: str, values: Any) -> None:
