@@ -222,6 +222,8 @@ def _score(options: argparse.Namespace) -> int:
     data = _data_files(options.data)
     if options.out is not None and options.out.exists():
         raise ValueError(f"{options.out}: exists already; give another file with --out")
+    if options.out is not None and not options.out.parent.is_dir():
+        raise ValueError(f"{options.out.parent}: no such directory; make it, or give another file with --out")
     score = score_run if options.model.is_dir() else score_models
     found = score(options.model, data)
     if options.out is None:

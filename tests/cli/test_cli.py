@@ -122,6 +122,8 @@ def test_score_prints_or_writes_what_training_gave(
     trained_rows = {row["id"]: row["component"] for row in csv.DictReader(expected.splitlines())}
     assert found == trained_rows
     assert "exists already" in _fails(capsys, "score", str(trained), *data, "--out", str(out))
+    nowhere = tmp_path / "nowhere" / "scores.csv"
+    assert "nowhere: no such directory" in _fails(capsys, "score", str(trained), *data, "--out", str(nowhere))
 
 
 def test_errors_name_what_is_wrong(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

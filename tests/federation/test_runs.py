@@ -16,6 +16,7 @@ from cipherlane.federation import capability as own_capability
 from cipherlane.federation.engine import Transcript
 from cipherlane.federation.models import load_models
 from cipherlane.federation.run_store import check_complete
+from cipherlane.report import render_report
 from cipherlane.vertical.wire import peek
 
 WritePlan = Callable[..., Path]
@@ -396,6 +397,61 @@ def test_scoring_refuses_what_does_not_fit(tmp_path: Path, write_plan: WritePlan
         score_models(run.directory / "models" / "joint.npz", {**data, "host1": shorter})
     with pytest.raises(ProtocolError, match="do not match"):
         score_run(run.directory, {**data, "host1": shorter})
+
+
+def test_scoring_names_rows_as_the_file_has_them(tmp_path: Path, write_plan: WritePlan) -> None:
+    run = train(write_plan(), tmp_path / "run")
+    host = tmp_path / "host1.csv"
+    lines = host.read_text().splitlines()
+    lines[3] = ",".join([*lines[3].split(",")[:2], "NA", *lines[3].split(",")[3:]])
+    host.write_text("\n".join([*lines, ""]))
+    with pytest.raises(ValueError, match=r"host1\.csv: row 3, column 'x1': the value is missing"):
+        score_run(run.directory, _data(run))
+
+
+def test_files_of_a_run_that_were_changed_are_named(tmp_path: Path, write_plan: WritePlan) -> None:
+    run = train(write_plan(), tmp_path / "run")
+    models, status = run.directory / "models", run.directory / "status.json"
+    (models / "guest.npz").replace(models / "host1.npz")
+    (models / "guest.npz").write_bytes((models / "host1.npz").read_bytes())
+    with pytest.raises(ValueError, match=r"host1\.npz: expected the block of 'host1', got that of 'guest'"):
+        score_run(run.directory, _data(run))
+    for name, content, expected in [
+        ("quality.json", "[1]", "expected a JSON object, got list"),
+        ("quality.json", "{}", "lacks what the report needs"),
+        ("metrics.json", '{"format": 2}', "lacks what the report needs"),
+        ("metrics.json", '{"format": 1}', "format 1 is not one"),
+    ]:
+        (run.directory / name).write_text(content)
+        with pytest.raises(ValueError, match=expected):
+            render_report(run.directory)
+    status.write_text(status.read_text()[:-4])
+    with pytest.raises(ValueError, match=r"status\.json: not valid JSON"):
+        check_complete(run.directory)
+
+
+def test_a_line_cut_short_by_a_crash_does_not_stop_a_resumed_run(tmp_path: Path, write_plan: WritePlan) -> None:
+    plan = write_plan(training__checkpoint_every=2)
+    with pytest.raises(Stopped):
+        train(plan, tmp_path / "run", progress=_stop_after(3))
+    transcript = tmp_path / "run.partial" / "transcript.jsonl"
+    text = transcript.read_text()
+    transcript.write_text("not json\n" + text)
+    with pytest.raises(ValueError, match=r"transcript\.jsonl: line 1: not an entry"):
+        train(plan, tmp_path / "run", resume=True)
+    transcript.write_text(text + text.splitlines()[0][:20])
+    run = train(plan, tmp_path / "run", resume=True)
+    lines = [json.loads(line) for line in (run.directory / "transcript.jsonl").read_text().splitlines()]
+    assert [line["index"] for line in lines] == list(range(len(lines)))
+
+
+def test_a_singular_covariance_is_explained_in_the_words_of_the_plan(
+    tmp_path: Path, write_plan: WritePlan, overlapping_clusters: np.ndarray
+) -> None:
+    values = overlapping_clusters.copy()
+    values[:, 4] = values[:, 3]
+    plan = write_plan(values=values, model__regularisation=0.0)
+    _fails(tmp_path, plan, ValueError, "host1: model: a covariance of this party's columns.*raise model.regularisation")
 
 
 def test_memory_and_speed_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:

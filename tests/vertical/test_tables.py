@@ -39,6 +39,8 @@ def test_quotes_blank_lines_and_byte_order_marks_are_read(tmp_path: Path) -> Non
         ("id,a\n", "a header but no rows"),
         ("id,a,a\n1,2,3\n", "the header names 'a' more than once"),
         ("key,a\n1,2\n", "there is no id column 'id'; it has key, a"),
+        ("id;a\n1;2\n", "there is no id column 'id'; its header has semicolons where commas are expected"),
+        ("i\x00d,a\n1,2\n", "(the header holds control characters; expected CSV|not valid CSV)"),
         ("ids,a\n1,2\n", "there is no id column 'id'; did you mean 'ids'"),
         ("id\n1\n", "no feature column"),
         ("id,a\n1\n", "row 1: expected 2 cells as in the header, got 1"),

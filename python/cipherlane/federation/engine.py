@@ -80,9 +80,20 @@ class Transcript:
         self.count = 0
         self.total_bytes = 0
         if path is not None and path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                self.count += 1
+            self._take_in(path)
+
+    def _take_in(self, path: Path) -> None:
+        """Count what an earlier session wrote; a line that it did not finish never counted."""
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        if lines and not lines[-1].endswith("\n"):
+            path.write_text("".join(lines[:-1]), encoding="utf-8")
+            del lines[-1]
+        for number, line in enumerate(lines, start=1):
+            try:
                 self.total_bytes += json.loads(line)["bytes"]
+            except (ValueError, KeyError, TypeError):
+                raise ValueError(f"{path}: line {number}: not an entry of a transcript; the file was changed") from None
+        self.count = len(lines)
 
     def record(self, sender: str, receiver: str, data: bytes) -> None:
         """Append one message."""

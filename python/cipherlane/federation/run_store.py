@@ -12,6 +12,7 @@ from typing import Any
 
 from cipherlane.federation.data_party import PartyFiles
 from cipherlane.federation.plan import PartyPlan, Plan
+from cipherlane.report import read_json
 from cipherlane.vertical.messages import ARBITER, GUEST
 from cipherlane.vertical.sealing import SealedStore
 
@@ -147,8 +148,7 @@ class RunStore:
         path = self.directory / _CHECKPOINT_FILE
         if not path.is_file():
             return None
-        state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return state
+        return read_json(path)
 
     def complete(self) -> Path:
         """Declare the run whole, move it to its final place and return that."""
@@ -175,7 +175,7 @@ def check_complete(run: Path) -> Path:
     status = run / STATUS_FILE
     if not status.is_file():
         raise ValueError(f"{run}: not a run directory (it has no {STATUS_FILE}); give what `train` printed")
-    state = json.loads(status.read_text(encoding="utf-8")).get("state")
+    state = read_json(status).get("state")
     if state != "complete":
         raise ValueError(f"{run}: this run is {state}, not complete; resume it with `cipherlane train --resume`")
     return run

@@ -65,7 +65,7 @@ def score_run(run: Path, data: Mapping[str, Path], *, transcript: Transcript | N
     plan = load_plan(check_complete(run) / PLAN_FILE)
     names = [party.name for party in plan.parties]
     _check_names(names, data)
-    models = {name: load_models(run / MODELS_DIRECTORY / f"{name}.npz")[0] for name in names}
+    models = {name: _block(run / MODELS_DIRECTORY / f"{name}.npz", name) for name in names}
     tables = {name: _table(models[name], data[name]) for name in names}
     return _score_through_sums(plan, models, tables, transcript)
 
@@ -117,6 +117,14 @@ def _score_through_sums(
         record = coordinator.score(models[plan.guest.name].weights.tolist())
     responsibilities = needed(parties[plan.guest.name].result, "the guest was given no responsibilities")
     return Scores(plan.guest.id_column, tables[plan.guest.name].ids, responsibilities, record.log_likelihood)
+
+
+def _block(path: Path, name: str) -> PartyModel:
+    blocks = load_models(path)
+    if [block.party for block in blocks] != [name]:
+        found = ", ".join(repr(block.party) for block in blocks)
+        raise ValueError(f"{path}: expected the block of {name!r}, got that of {found}; the run's files were changed")
+    return blocks[0]
 
 
 def _table(model: PartyModel, path: Path) -> PreparedTable:

@@ -86,8 +86,11 @@ class PreparedTable:
     @classmethod
     def from_table(cls, table: Table, preprocessing: Preprocessing) -> PreparedTable:
         """Preprocess a table and sort its rows by id, which puts matched parties' rows in one order."""
-        ordered = table.take(sorted(range(len(table.ids)), key=table.ids.__getitem__))
-        return cls(table.source, ordered.ids, ordered.labels, preprocessing.apply(ordered), preprocessing)
+        # Preprocessed first: its errors name rows as the file has them.
+        inputs = preprocessing.apply(table)
+        order = sorted(range(len(table.ids)), key=table.ids.__getitem__)
+        ordered = table.take(order)
+        return cls(table.source, ordered.ids, ordered.labels, inputs[order], preprocessing)
 
     def seal(self, store: SealedStore) -> None:
         """Write the table into the party's store."""

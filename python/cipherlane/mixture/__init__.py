@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from cipherlane.mixture.densities import log_density, responsibilities
 from cipherlane.mixture.gaussian_mixture import GaussianMixture
+from cipherlane.mixture.gaussians import SingularCovarianceError
 from cipherlane.mixture.starts import initial_responsibilities
 from cipherlane.mixture.statistics import SufficientStatistics, m_step, sufficient_statistics
 
 __all__ = [
     "GaussianMixture",
+    "SingularCovarianceError",
     "SufficientStatistics",
     "initial_responsibilities",
     "log_density",

@@ -24,9 +24,13 @@ _HALF_LOG_TWO_PI = 0.5 * np.log(2 * np.pi)
 _NO_WEIGHTS = np.empty(0)
 
 
-def _singular(component: int | None) -> ValueError:
+class SingularCovarianceError(ValueError):
+    """A covariance is not positive definite, so its density does not exist."""
+
+
+def _singular(component: int | None) -> SingularCovarianceError:
     which = "the shared covariance" if component is None else f"the covariance of component {component}"
-    return ValueError(
+    return SingularCovarianceError(
         f"covariances: {which} is not positive definite, so its density does not exist; raise reg_covar, drop constant "
         "or repeated columns, or use fewer components"
     )

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cipherlane.report.run_report import render_report, write_report
+from cipherlane.report.run_report import read_json, render_report, write_report
 
-__all__ = ["render_report", "write_report"]
+__all__ = ["read_json", "render_report", "write_report"]

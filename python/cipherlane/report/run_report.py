@@ -56,6 +56,23 @@ def write_report(run: Path) -> list[Path]:
     return [page, *write_plots(run, read_metrics(run))]
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the content of one of a run's JSON files.
+
+    Raises
+    ------
+    ValueError
+        It is not a JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not valid JSON ({error}); the run's files were changed") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected a JSON object, got {type(content).__name__}; the run's files were changed")
+    return content
+
+
 def read_metrics(run: Path) -> dict[str, Any]:
     """Return the metrics of a run.
 
@@ -67,10 +84,7 @@ def read_metrics(run: Path) -> dict[str, Any]:
     path = run / "metrics.json"
     if not path.is_file():
         raise ValueError(f"{run}: not a finished run (it has no metrics.json); give what `train` printed")
-    try:
-        metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not valid JSON ({error}); the run's files were changed") from None
+    metrics = read_json(path)
     if metrics.get("format") != 2:
         raise ValueError(f"{path}: format {metrics.get('format')!r} is not one this software reads")
     return metrics
@@ -80,20 +94,25 @@ def render_report(run: Path) -> str:
     """Return the report of the run in a directory as Markdown."""
     metrics = read_metrics(run)
     quality_file = run / "quality.json"
-    quality = json.loads(quality_file.read_text(encoding="utf-8")) if quality_file.is_file() else None
-    lines = [
-        f"# Run {metrics['plan']}",
-        "",
-        *_result(metrics),
-        *(_quality(quality) if quality else []),
-        *_parties(metrics["parties"]),
-        *_time(metrics),
-        *_traffic(metrics["totals"]),
-        "## What this run showed to whom",
-        "",
-        *(f"- {line}" for line in privacy_note(metrics["privacy"], metrics["rows"])),
-        "",
-    ]
+    quality = read_json(quality_file) if quality_file.is_file() else None
+    try:
+        lines = [
+            f"# Run {metrics['plan']}",
+            "",
+            *_result(metrics),
+            *(_quality(quality) if quality is not None else []),
+            *_parties(metrics["parties"]),
+            *_time(metrics),
+            *_traffic(metrics["totals"]),
+            "## What this run showed to whom",
+            "",
+            *(f"- {line}" for line in privacy_note(metrics["privacy"], metrics["rows"])),
+            "",
+        ]
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError(
+            f"{run}: metrics.json or quality.json lacks what the report needs ({error}); the run's files were changed"
+        ) from None
     return "\n".join(lines)
 
 

@@ -22,10 +22,14 @@ class PartyParameters:
 
     def log_densities(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return a_ik = log N(x_i; mu_k, Sigma_k), float64 of shape (n, K), for inputs of shape (n, d)."""
-        return np.asarray(
-            mixture.log_density(inputs, self.means, self.covariances, self.covariance_type),
-            dtype=np.float64,
-        )
+        try:
+            found = mixture.log_density(inputs, self.means, self.covariances, self.covariance_type)
+        except mixture.SingularCovarianceError:
+            raise ValueError(
+                "model: a covariance of this party's columns is not positive definite; raise model.regularisation in "
+                "the plan, drop repeated columns, or use fewer components"
+            ) from None
+        return np.asarray(found, dtype=np.float64)
 
     def to_vector(self) -> NDArray[np.float64]:
         """Return the means, then each covariance's upper triangle (its diagonal for "diag")."""

@@ -98,6 +98,8 @@ def _read_rows(
     header = [name.strip() for name in next(reader, [])]
     if not header:
         raise ValueError(f"{source}: the file is empty; expected a header line and rows")
+    if not all(name.isprintable() for name in header):
+        raise ValueError(f"{source}: the header holds control characters; expected CSV, that is, text with commas")
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
         raise ValueError(f"{source}: the header names {repeated[0]!r} more than once; rename one of them")
@@ -135,6 +137,8 @@ def _position(source: str, header: list[str], name: str, what: str) -> int:
         return header.index(name)
     close = difflib.get_close_matches(name, header, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else f"; it has {', '.join(header[:20])}"
+    if len(header) == 1 and ";" in header[0]:
+        hint = "; its header has semicolons where commas are expected"
     raise ValueError(f"{source}: there is no {what} {name!r}{hint}")
 
 
