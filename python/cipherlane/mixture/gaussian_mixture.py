@@ -166,6 +166,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         -----
         ConvergenceWarning
             If ``max_iter`` is reached first.
+        RuntimeWarning
+            If a component loses all its rows; it keeps its mean and covariance, with weight 0.
         """
         self._fit(X, sample_weight)
         return self
