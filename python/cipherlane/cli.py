@@ -348,8 +348,9 @@ def _add_keygen(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument(
         "--scheme",
         default="djn",
-        choices=["djn", "classic"],
-        help="djn: fast encryption; classic: as published in 1999 (default: djn)",
+        choices=["djn", "classic", "short"],
+        help="djn (default): fast encryption; classic: as published in 1999; short: the fastest decryption, under a "
+        "further assumption; docs/keys.md compares them",
     )
     parser.add_argument(
         "--password-file",
