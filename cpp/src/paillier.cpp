@@ -7,6 +7,7 @@
 
 #include "cipherlane/parallel.hpp"
 #include "cipherlane/random.hpp"
+#include "secret_marks.hpp"
 
 namespace cipherlane {
 namespace {
@@ -60,14 +61,14 @@ Vector resized(Vector value, std::size_t limbs) {
 void check_below(const char* name, const Limb* values, std::size_t count, std::size_t limbs, const Limb* bound,
                  const char* bound_name) {
   for (std::size_t i = 0; i < count; ++i)
-    if (mask_less(values + i * limbs, bound, limbs) == 0)
+    if (declassified(mask_less(values + i * limbs, bound, limbs)) == 0)
       throw std::invalid_argument(std::string(name) + "[" + std::to_string(i) + "]: expected a number below " +
                                   bound_name);
 }
 
 void check_not_zero(const char* name, const Limb* values, std::size_t count, std::size_t limbs) {
   for (std::size_t i = 0; i < count; ++i)
-    if (mask_zero(values + i * limbs, limbs) != 0)
+    if (declassified(mask_zero(values + i * limbs, limbs)) != 0)
       throw std::invalid_argument(std::string(name) + "[" + std::to_string(i) + "]: expected a number above 0, got 0");
 }
 
@@ -335,6 +336,7 @@ PrivateContext::PrivateContext(std::shared_ptr<PublicContext> public_context, Se
   const std::size_t square_limbs = public_->ciphertext_limbs();
   SecretLimbs product(p_.prime.size() + q_.prime.size());
   multiply(product.data(), p_.prime.data(), p_.prime.size(), q_.prime.data(), q_.prime.size());
+  declassify(product.data(), product.size() * sizeof(Limb));
   if (!std::equal(public_->modulus().begin(), public_->modulus().end(), product.begin()))
     throw std::invalid_argument("p, q: expected primes whose product is the modulus n");
 

@@ -14,6 +14,8 @@
 #include <sys/random.h>
 #endif
 
+#include "secret_marks.hpp"
+
 namespace cipherlane {
 namespace {
 
@@ -94,6 +96,7 @@ class Generator {
     const pid_t process = ::getpid();
     if (generation != generation_ || process != process_ || used_ > kReseedBytes) {
       bytes_from_system(key_, sizeof key_);
+      classify(key_, sizeof key_);
       generation_ = generation;
       process_ = process;
       used_ = 0;
@@ -161,7 +164,7 @@ void random_below(Limb* out, const Limb* bound, std::size_t limbs) {
   Limb accepted = 0;
   while (accepted == 0) {
     random_bits(out, 1, bits, limbs);
-    accepted = mask_less(out, bound, limbs) & ~mask_zero(out, limbs);
+    accepted = declassified(mask_less(out, bound, limbs) & ~mask_zero(out, limbs));
   }
 }
 
