@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <limits>
 #include <stdexcept>
+#include <thread>
 
 #include "cipherlane/parallel.hpp"
 #include "cipherlane/random.hpp"
@@ -86,14 +87,40 @@ GrowingTable::GrowingTable(const Ring& ring, SecretLimbs base, SecretLimbs inver
       kind_(kind) {}
 
 std::shared_ptr<const FixedBaseTable> GrowingTable::table_for(std::size_t count) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  powers_ += count;
-  const std::size_t window =
-      fixed_window_ != 0 ? fixed_window_ : best_window(costs_, exponent_bits_, most_window_, powers_);
-  // Growing by two bits or more keeps the sum of all tables built within a constant factor of the last one.
-  if (!table_ || table_->window_bits() + (window == most_window_ ? 1 : 2) <= window)
-    table_ = ring_.fixed_base_table(base_.data(), inverse_.data(), exponent_bits_, window, kind_);
-  return table_;
+  std::size_t window = 0;
+  for (bool counted = false;; counted = true) {
+    {
+      const ForkDelay delay;
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (!counted) powers_ += count;
+      window = fixed_window_ != 0 ? fixed_window_ : best_window(costs_, exponent_bits_, most_window_, powers_);
+      // Growing by two bits or more keeps the sum of all tables built within a constant factor of the last one.
+      if (table_ && table_->window_bits() + (window == most_window_ ? 1 : 2) > window) return table_;
+      const bool another_makes_one = maker_ == fork_generation();
+      if (another_makes_one && table_) return table_;
+      if (!another_makes_one) {
+        maker_ = fork_generation();
+        break;
+      }
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  // Made without the lock: it takes long, and who makes it answers to interrupts and must not block a fork.
+  std::shared_ptr<const FixedBaseTable> made;
+  const auto finish = [&] {
+    const ForkDelay delay;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    maker_ = 0;
+    if (made) table_ = made;
+  };
+  try {
+    made = ring_.fixed_base_table(base_.data(), inverse_.data(), exponent_bits_, window, kind_);
+  } catch (...) {
+    finish();
+    throw;
+  }
+  finish();
+  return made;
 }
 
 ResiduesPtr GrowingTable::power(const Limb* exponents, std::size_t exponent_limbs, const Limb* a, std::size_t count) {
