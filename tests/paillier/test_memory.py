@@ -1,0 +1,61 @@
+"""What a batch needs grows with its length by no more than docs/security.md's sister page docs/memory.md states."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import cipherlane as cl
+
+# Peak resident memory above what was there before, for one operation on `count` ciphertexts of a 2048-bit key.
+MEASURE = """
+import gc, json, sys
+import numpy as np
+import cipherlane as cl
+
+name, backend, count, key = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
+private_key = cl.PrivateKey(key["p"], key["q"], h_s=key["h_s"])
+public_key = private_key.public_key
+
+def resident(field):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(field))
+
+with cl.use_backend(backend):
+    warm = public_key.encrypt(np.zeros(64))
+    private_key.decrypt(warm), private_key.encrypt(np.zeros(64)), warm.to_bytes()
+    many = np.zeros(count, dtype=np.int64)
+    x = None if name in ("encrypt", "encrypt by the holder") else warm[many % 64]
+    data = x.to_bytes(rerandomize=False) if name == "from_bytes" else b""
+    run = {
+        "encrypt": lambda: public_key.encrypt(np.zeros(count)),
+        "encrypt by the holder": lambda: private_key.encrypt(np.zeros(count)),
+        "add": lambda: x + x,
+        "decrypt": lambda: private_key.decrypt(x),
+        "to_bytes": lambda: x.to_bytes(rerandomize=False),
+        "from_bytes": lambda: cl.CipherArray.from_bytes(public_key, data),
+    }[name]
+    gc.collect()
+    with open("/proc/self/clear_refs", "w") as peak:
+        peak.write("5")  # from now on VmHWM is the peak since now
+    before = resident("VmRSS")
+    result = run()
+    print(resident("VmHWM") - before)
+"""
+
+# Bytes a ciphertext, from docs/memory.md, with a fifth to spare for the allocator.
+STATED = {
+    "encrypt": 1400,
+    "encrypt by the holder": 2600,
+    "add": 700,
+    "decrypt": 3200,
+    "to_bytes": 1600,
+    "from_bytes": 2500,
+}
+
+
+def peak(name: str, backend: str, count: int, key: str) -> int:
+    command = [sys.executable, "-c", MEASURE, name, backend, str(count), key]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout)
