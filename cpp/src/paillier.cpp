@@ -413,6 +413,7 @@ SecretLimbs PrivateContext::decrypt(const Residues& ciphertexts) const {
   };
   const SecretLimbs l_p = logarithms(p_);
   const SecretLimbs l_q = logarithms(q_);
+  declassify(strange.data(), count * sizeof(Limb));
   const auto offender = std::find_if(strange.begin(), strange.end(), [](Limb mask) { return mask != 0; });
   if (offender != strange.end())
     throw std::domain_error("ciphertexts[" + std::to_string(offender - strange.begin()) +

@@ -8,7 +8,7 @@
 //                   acceptance has probability bound / 2^length
 //   check_below,    whether an argument is in range is what the caller is told
 //   check_not_zero
-//   PrivateContext  p q = n is public
+//   PrivateContext  p q = n is public; whether a ciphertext can be decrypted is what the caller is told
 #pragma once
 
 #include <cstddef>

@@ -22,29 +22,36 @@ inline Limbs limbs_from_hex(const std::string& text) {
 
 struct Key {
   Limbs modulus, obfuscator_base;
-  SecretLimbs p, q, generator_p, generator_q;
+  SecretLimbs p, q, generator_p, generator_q, order_p, order_q;
 
   std::shared_ptr<PublicContext> public_context(const std::string& backend) const {
-    return std::make_shared<PublicContext>(modulus, obfuscator_base, backend);
+    // A short key's exponents are twice as long as its orders.
+    const std::size_t exponent_bits = 2 * bit_length(order_p.data(), order_p.size());
+    return std::make_shared<PublicContext>(modulus, obfuscator_base, backend, 0, exponent_bits);
   }
 };
 
-// Reads "n h_s p q g_p g_q"; false at the end of the input.
+// Reads "n h_s p q g_p g_q s_p s_q", 0 for what a key has not; false at the end of the input.
 inline bool read_key(std::istream& in, Key& key) {
-  std::string fields[6];
+  std::string fields[8];
   for (auto& field : fields)
     if (!(in >> field)) {
       if (&field == fields) return false;
-      throw std::invalid_argument("key: expected n, h_s, p, q, g_p and g_q in hexadecimal");
+      throw std::invalid_argument("key: expected n, h_s, p, q, g_p, g_q, s_p and s_q in hexadecimal");
     }
   key.modulus = limbs_from_hex(fields[0]);
   key.obfuscator_base = limbs_from_hex(fields[1]);
-  SecretLimbs* const secrets[] = {&key.p, &key.q, &key.generator_p, &key.generator_q};
-  for (int i = 0; i < 4; ++i) {
-    const Limbs limbs = limbs_from_hex(fields[2 + i]);
+  SecretLimbs* const secrets[] = {&key.p, &key.q, &key.generator_p, &key.generator_q, &key.order_p, &key.order_q};
+  for (int i = 0; i < 6; ++i) {
+    const Limbs limbs = fields[2 + i] == "0" ? Limbs() : limbs_from_hex(fields[2 + i]);
     secrets[i]->assign(limbs.begin(), limbs.end());
   }
   return true;
+}
+
+inline std::vector<Noise> noises_of(const Key& key) {
+  if (!key.order_p.empty()) return {Noise::kDjn};
+  return {Noise::kDjn, Noise::kClassic, Noise::kExact};
 }
 
 // Plaintexts below n, all different, that depend on the seed.

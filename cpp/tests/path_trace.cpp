@@ -20,36 +20,43 @@ using tests::Trace;
 namespace {
 
 constexpr std::size_t kCount = 9;  // more than one group of eight lanes
-constexpr const char* kSteps[] = {"set-up",  "encrypt-djn",  "encrypt-classic", "encrypt-exact",
-                                  "decrypt", "public-power", "public-table"};
-constexpr std::size_t kStepCount = sizeof kSteps / sizeof *kSteps;
+constexpr std::size_t kMostSteps = 7;
+constexpr const char* kNoises[] = {"encrypt-djn", "encrypt-classic", "encrypt-exact"};  // by Noise
+
+struct Step {
+  const char* name = nullptr;
+  Trace trace;
+};
 
 // Not inlined, and with a key of its own, so that both runs find their data at the same addresses.
-__attribute__((noinline)) void run(const Key& given, const std::string& backend, Limb seed, Trace* traces) {
+__attribute__((noinline)) void run(const Key& given, const std::string& backend, Limb seed, Step* steps) {
   const Key key = given;
   const auto context = key.public_context(backend);
   const Limbs plaintexts = tests::plaintexts_for(*context, kCount, seed);
   std::unique_ptr<PrivateContext> holder;
-  const auto step = [&](const auto& body) {
+  const auto step = [&](const char* name, const auto& body) {
     tests::start_trace();
     body();
-    *traces++ = tests::stop_trace();
+    *steps++ = {name, tests::stop_trace()};
   };
-  step([&] { holder = std::make_unique<PrivateContext>(context, key.p, key.q, key.generator_p, key.generator_q); });
+  step("set-up", [&] {
+    holder = std::make_unique<PrivateContext>(context, key.p, key.q, key.generator_p, key.generator_q, key.order_p,
+                                              key.order_q);
+  });
   ResiduesPtr x;
-  for (const Noise noise : {Noise::kDjn, Noise::kClassic, Noise::kExact})
-    step([&] { x = holder->encrypt(plaintexts.data(), kCount, noise); });
+  for (const Noise noise : tests::noises_of(key))
+    step(kNoises[static_cast<int>(noise)], [&] { x = holder->encrypt(plaintexts.data(), kCount, noise); });
   SecretLimbs decrypted;
-  step([&] { decrypted = holder->decrypt(*x); });
+  step("decrypt", [&] { decrypted = holder->decrypt(*x); });
   if (!std::equal(plaintexts.begin(), plaintexts.end(), decrypted.begin()))
     throw std::runtime_error("a decrypted plaintext is not the one encrypted");
   // What follows is variable-time and must differ.
   const Ring& ring = context->ring();
   const std::size_t bits = key.p.size() * kLimbBits;
-  step([&] { ring.power_shared(*x, key.p.data(), bits, Exponent::kPublic); });
+  step("public-power", [&] { ring.power_shared(*x, key.p.data(), bits, Exponent::kPublic); });
   Limbs exponents(kCount * limbs_for_bits(context->noise_exponent_bits()));
   random_bits(exponents.data(), kCount, context->noise_exponent_bits(), exponents.size() / kCount);
-  step([&] { context->encrypt_with_exponents(plaintexts.data(), exponents.data(), kCount); });
+  step("public-table", [&] { context->encrypt_with_exponents(plaintexts.data(), exponents.data(), kCount); });
 }
 
 }  // namespace
@@ -61,18 +68,18 @@ int main(int count, char** arguments) {
     return 2;
   }
   set_thread_count(1);
-  Trace traces[2][kStepCount];
+  Step steps[2][kMostSteps];
   const std::string backend = arguments[1];
-  run(keys[0], backend, 0, traces[0]);  // what is set up once in a process
+  run(keys[0], backend, 0, steps[0]);  // what is set up once in a process
   for (int i = 0; i < 2; ++i) {
     tests::start_arena();
-    run(keys[i], backend, static_cast<Limb>(i) + 1, traces[i]);
+    run(keys[i], backend, static_cast<Limb>(i) + 1, steps[i]);
     tests::stop_arena();
   }
-  for (std::size_t i = 0; i < kStepCount; ++i) {
-    const Trace &a = traces[0][i], &b = traces[1][i];
+  for (std::size_t i = 0; i < kMostSteps && steps[0][i].name != nullptr; ++i) {
+    const Trace &a = steps[0][i].trace, &b = steps[1][i].trace;
     const bool same = a.blocks == b.blocks && a.accesses == b.accesses && a.hash == b.hash;
-    std::cout << kSteps[i] << " " << a.blocks << " " << a.accesses << " " << (same ? "same" : "differs") << "\n";
+    std::cout << steps[0][i].name << " " << a.blocks << " " << a.accesses << " " << (same ? "same" : "differs") << "\n";
   }
   return 0;
 }

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import gmpy2
 
+from cipherlane.paillier import key_generation
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -34,11 +36,11 @@ def build(name: str, target: str, *options: str) -> Path:
 
 
 def key_line(p: int, q: int, seed: int) -> str:
-    """Return a key in the form that the programs read: n, h_s, p, q and numbers in place of generators."""
+    """Return a key in the form that the programs read: n, h_s, p, q, numbers in place of generators, no orders."""
     source = random.Random(seed)
     n = p * q
     y = source.randrange(1, n)
-    numbers = (n, pow(-y * y % n, n, n * n), p, q, source.randrange(2, p), source.randrange(2, q))
+    numbers = (n, pow(-y * y % n, n, n * n), p, q, source.randrange(2, p), source.randrange(2, q), 0, 0)
     return " ".join(f"{number:x}" for number in numbers) + "\n"
 
 
@@ -51,3 +53,10 @@ def prime_below_power(bits: int, seed: int) -> int:
 def hard_key(prime_bits: int, seed: int) -> str:
     """Return a key of two such primes."""
     return key_line(prime_below_power(prime_bits, seed), prime_below_power(prime_bits, seed + 1), seed)
+
+
+def short_key(prime_bits: int, order_bits: int) -> str:
+    """Return a key of scheme "short" in the same form, smaller than any that is safe."""
+    p, q = key_generation._prime_pair(2 * prime_bits, order_bits)
+    h_s = key_generation._short_obfuscator_base(p, q)
+    return " ".join(f"{number:x}" for number in (p.p * q.p, h_s, p.p, q.p, 0, 0, p.s, q.s)) + "\n"
