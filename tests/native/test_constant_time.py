@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import cipherlane as cl
+
 from cpp_programs import build, hard_key, short_key
 
 REPORTED = 99

@@ -53,8 +53,7 @@ OPERATIONS = {
         "x = public.take(one, np.zeros(200_000, dtype=np.int64)); run = lambda: key.decrypt(x)"
     ),
     "encrypt by the holder": (
-        "public, key = private(); x = np.zeros((200_000, 18), dtype=np.uint64);"
-        "run = lambda: key.encrypt(x, 'classic')"
+        "public, key = private(); x = np.zeros((200_000, 18), dtype=np.uint64);run = lambda: key.encrypt(x, 'classic')"
     ),
 }
 

@@ -19,8 +19,8 @@ from cipherlane.vertical.mixture_party import COVARIANCE_TYPES, PartyParameters
 from cipherlane.vertical.tables import IMPUTATIONS, Preprocessing, Table
 
 _FORMAT = "cipherlane vertical mixture 1"
-# What numpy, zipfile and json raise for files that are damaged or made up. RuntimeError: an encrypted or oddly compressed
-# member; MemoryError: a header that claims more than the memory there is.
+# What numpy, zipfile and json raise for files that are damaged or made up. RuntimeError: an encrypted or oddly
+# compressed member; MemoryError: a header that claims more than the memory there is.
 _UNREADABLE = (
     *(KeyError, TypeError, ValueError, OSError, EOFError, RuntimeError, MemoryError),
     *(SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error, struct.error),

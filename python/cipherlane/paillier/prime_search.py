@@ -67,7 +67,7 @@ def random_cofactor(known: int, known_bits: int, bits: int) -> int:
 
 
 def _search(least: int, free_bits: int, known: int | None) -> int:
-    """Return a prime t = least + r for a uniform multiple r of 4 below 2^free_bits, perhaps with 2 known t + 1 prime."""
+    """Return a prime t = least + r, r a uniform multiple of 4 below 2^free_bits, perhaps with 2 known t + 1 prime."""
     while True:
         for t in _without_small_factors(least, free_bits, known):
             p = 0 if known is None else 2 * known * t + 1
