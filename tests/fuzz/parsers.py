@@ -44,10 +44,19 @@ def _text(read: Callable[[str], object]) -> Callable[[bytes], object]:
     return lambda data: read(data.decode("utf-8", "surrogatepass" if data[:1] == b"\xed" else "replace"))
 
 
-def _private_key() -> cl.PrivateKey:
-    fields = json.loads((ROOT / "tests" / "data" / "paillier_test_keys.json").read_text())["keys"][0]
-    generators = tuple(int(g, 16) for g in fields["generators"])
-    return cl.PrivateKey(int(fields["p"], 16), int(fields["q"], 16), h_s=int(fields["h_s"], 16), generators=generators)
+def _private_keys() -> tuple[cl.PrivateKey, cl.PrivateKey]:
+    """Return a DJN key with generators and a short key."""
+    content = json.loads((ROOT / "tests" / "data" / "paillier_test_keys.json").read_text())
+    (p, q, h_s), (short_p, short_q, short_h_s) = (
+        [int(content[kind][0][name], 16) for name in ("p", "q", "h_s")] for kind in ("keys", "short_keys")
+    )
+    generators = tuple(int(g, 16) for g in content["keys"][0]["generators"])
+    short = content["short_keys"][0]
+    orders = tuple(int(order, 16) for order in short["orders"])
+    return (
+        cl.PrivateKey(p, q, h_s=h_s, generators=generators),
+        cl.PrivateKey(short_p, short_q, h_s=short_h_s, exponent_bits=short["exponent_bits"], orders=orders),
+    )
 
 
 def _cipher_arrays(key: cl.PublicKey) -> list[Parser]:
@@ -66,42 +75,55 @@ def _cipher_arrays(key: cl.PublicKey) -> list[Parser]:
     ]
 
 
-def _keys(private_key: cl.PrivateKey) -> list[Parser]:
+def _keys(private_key: cl.PrivateKey, short_key: cl.PrivateKey) -> list[Parser]:
     public_key = private_key.public_key
     classic = cl.PublicKey(public_key.n)
     password = "password"
 
-    def body(data: bytes) -> object:
-        secrets = pem._parse(data)
-        return cl.PrivateKey(secrets.p, secrets.q, h_s=secrets.h_s, generators=secrets.generators)
-
     @contextlib.contextmanager
-    def quick_scrypt() -> Iterator[None]:
-        # scrypt is made to be slow, and it is not what is read.
-        derive = pem._derive
-        pem._derive = lambda password, salt, n, r, p: hashlib.sha256(password + salt).digest()
+    def replaced(name: str, value: object) -> Iterator[None]:
+        original = getattr(pem, name)
+        setattr(pem, name, value)
         try:
             yield
         finally:
-            pem._derive = derive
+            setattr(pem, name, original)
+
+    def quick_scrypt() -> contextlib.AbstractContextManager[None]:
+        # scrypt is made to be slow, and it is not what is read.
+        return replaced("_derive", lambda password, salt, n, r, p: hashlib.sha256(password + salt).digest())
+
+    def body(data: bytes) -> object:
+        # What an authentic file of either version holds: the first byte says which.
+        with replaced("unseal", lambda text, password: pem._parse(data[1:], 1 + (data[:1] == b"2"))):
+            return cl.PrivateKey.from_pem("", password)
 
     def unlocked(text: str) -> object:
         with quick_scrypt():
             return cl.PrivateKey.from_pem(text, password)
 
     with quick_scrypt():
-        armoured = private_key.to_pem(password)
+        armoured = [key.to_pem(password).encode() for key in (private_key, short_key)]
     plain = {
         "generators": [f"{g:x}" for g in private_key.generators or ()],
         "h_s": f"{public_key.h_s:x}",
         "p": f"{private_key.p:x}",
         "q": f"{private_key.q:x}",
     }
-    public = [key.to_json().encode() for key in (public_key, classic)]
+    short = {
+        "exponent_bits": short_key.public_key.exponent_bits,
+        "generators": None,
+        "h_s": f"{short_key.public_key.h_s:x}",
+        "orders": [f"{order:x}" for order in short_key.orders or ()],
+        "p": f"{short_key.p:x}",
+        "q": f"{short_key.q:x}",
+    }
+    public = [key.to_json().encode() for key in (public_key, classic, short_key.public_key)]
+    bodies = [b"1" + json.dumps(plain).encode(), b"2" + json.dumps(short).encode()]
     return [
         Parser("public_key", _text(cl.PublicKey.from_json), public, (ValueError,)),
-        Parser("private_key", _text(unlocked), [armoured.encode()], (ValueError,)),
-        Parser("private_key_body", body, [json.dumps(plain).encode()], (ValueError,)),
+        Parser("private_key", _text(unlocked), armoured, (ValueError,)),
+        Parser("private_key_body", body, bodies, (ValueError,)),
     ]
 
 
@@ -224,10 +246,10 @@ def all_parsers() -> dict[str, Parser]:
     warnings.simplefilter("ignore", cl.paillier.WeakKeyWarning)
     directory = tempfile.TemporaryDirectory(prefix="cipherlane-fuzz-")
     _alive.append(directory)
-    private_key = _private_key()
+    private_key, short_key = _private_keys()
     parsers = [
         *_cipher_arrays(private_key.public_key),
-        *_keys(private_key),
+        *_keys(private_key, short_key),
         *_messages(),
         *_files(Path(directory.name)),
         *_sealed_files(Path(directory.name)),

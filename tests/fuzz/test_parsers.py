@@ -37,7 +37,7 @@ def test_a_changed_example_is_read_or_refused(name):
     assert refused > 0
 
 
-@pytest.mark.parametrize("name", ["cipher_array_fields", "message", "model_member"])
+@pytest.mark.parametrize("name", ["cipher_array_fields", "message"])
 def test_a_short_run_of_atheris(name, tmp_path):
     pytest.importorskip("atheris", reason="atheris is not installed (extra 'fuzz')")
     program = Path(__file__).with_name("run.py")
