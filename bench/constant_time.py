@@ -4,7 +4,7 @@ For decryption and for encryption by the key's holder, two classes are timed in 
 input over and over, and random ones; first inputs are ciphertexts or plaintexts, then whole keys of one length. Of each
 class the slowest tenth is left out, which is where the rest of the machine interferes. |t| above 4.5 calls for a closer
 look, and below it nothing was found with this many measurements. The machine must be quiet, and this is no proof: what
-proves something is tests/native/test_constant_time.py.
+proves something is tests/native/test_constant_time.py. The control shows what the machine adds by itself.
 
 O. Reparaz, J. Balasch, I. Verbauwhede, "Dude, is my code constant time?", DATE 2017.
 """
@@ -79,6 +79,17 @@ def comparisons(bits: int, objects: int) -> dict[str, tuple[list[Callable[[], ob
             [decrypt(key, x) for x in fixed_arrays],
             [decrypt(key, x) for x in arrays],
         ),
+        # Nothing differs here but where the objects lie in memory: what the machine itself contributes.
+        "control: decrypt, one key in both classes": tuple(
+            [decrypt(k, k.public_key.encrypt(ZEROS)) for k in keys]
+            for keys in (
+                same,
+                [
+                    cl.PrivateKey(key.p, key.q, h_s=key.public_key.h_s, generators=key.generators)
+                    for _ in range(objects)
+                ],
+            )
+        ),
         "decrypt: one key or many": tuple(
             [decrypt(k, k.public_key.encrypt(ZEROS)) for k in keys] for keys in (same, different)
         ),
@@ -96,10 +107,11 @@ def main() -> None:
     arguments.add_argument("--bits", type=int, default=1024)
     arguments.add_argument("--count", type=int, default=2000, help="measurements a class")
     arguments.add_argument("--objects", type=int, default=8, help="keys or ciphertexts a class")
+    arguments.add_argument("--backend", choices=cl.backends(), help="default: all")
     given = arguments.parse_args()
     warnings.simplefilter("ignore", cl.paillier.WeakKeyWarning)
     _native.set_thread_count(1)
-    for backend in cl.backends():
+    for backend in [given.backend] if given.backend else cl.backends():
         with cl.use_backend(backend):
             for name, (fixed, various) in comparisons(given.bits, given.objects).items():
                 t = measure(fixed, various, given.count)
