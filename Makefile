@@ -1,12 +1,13 @@
 # make demo   train on the example data          make check  format, lint, types, build and tests
 # make test   build and run every test           make bench  the figures of bench/
+# make sanitize  the C++ batches under ASan, UBSan and TSan         make fuzz SECONDS=60  every parser
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find cpp -name '*.cpp' -o -name '*.hpp') CMakeLists.txt setup.py pyproject.toml
 CPP_FILES := $(shell find cpp -name '*.cpp' -o -name '*.hpp')
 
-.PHONY: demo test check format bench clean debian-packages
+.PHONY: demo test check format bench sanitize fuzz clean debian-packages
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/breast_cancer/run.py
@@ -30,6 +31,16 @@ format: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python bench/paillier.py
 	$(BIN)/python bench/mixture.py
+
+sanitize: $(VENV)/.installed
+	$(BIN)/python tests/native/sanitize.py
+
+# Each parser for that many seconds; findings are left in build/fuzz.
+SECONDS ?= 60
+fuzz: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	mkdir -p build/fuzz
+	cd build/fuzz && ../../$(BIN)/python ../../tests/fuzz/run.py --seconds $(SECONDS)
 
 clean:
 	rm -rf $(VENV) build python/cipherlane/*.so python/*.egg-info

@@ -369,6 +369,8 @@ py::array_t<Value> decode_array(const LimbArray& plaintexts, std::size_t count, 
 }
 
 // Big-endian bytes of a fixed width <-> rows of limbs.
+constexpr std::size_t kGrainBytes = 1024;
+
 LimbArray limbs_from_bytes(const py::bytes& data, std::size_t count, std::size_t width, std::size_t limbs) {
   const std::string_view bytes(data);
   if (width == 0 || width > limbs * sizeof(Limb) || bytes.size() / width != count || bytes.size() % width != 0)
@@ -377,11 +379,15 @@ LimbArray limbs_from_bytes(const py::bytes& data, std::size_t count, std::size_t
                           std::to_string(bytes.size()) + " bytes");
   LimbArray out = limb_array(count, limbs);
   Limb* to = out.mutable_data();
-  std::fill_n(to, count * limbs, Limb{0});
   const auto* from = reinterpret_cast<const unsigned char*>(bytes.data());
-  for (std::size_t i = 0; i < count; ++i)
-    for (std::size_t j = 0; j < width; ++j)
-      to[i * limbs + j / sizeof(Limb)] |= Limb{from[(i + 1) * width - 1 - j]} << 8 * (j % sizeof(Limb));
+  unlocked([&] {
+    parallel_for(count, kGrainBytes, [&](std::size_t begin, std::size_t end) {
+      std::fill(to + begin * limbs, to + end * limbs, Limb{0});
+      for (std::size_t i = begin; i < end; ++i)
+        for (std::size_t j = 0; j < width; ++j)
+          to[i * limbs + j / sizeof(Limb)] |= Limb{from[(i + 1) * width - 1 - j]} << 8 * (j % sizeof(Limb));
+    });
+  });
   return out;
 }
 
@@ -389,19 +395,27 @@ py::bytes limbs_to_bytes(const LimbArray& values, std::size_t width) {
   if (values.ndim() != 2) throw py::value_error("values: expected a 2-D array, got shape " + shape_text(values));
   const auto count = static_cast<std::size_t>(values.shape(0));
   const auto limbs = static_cast<std::size_t>(values.shape(1));
-  std::string bytes(count * width, '\0');
-  for (std::size_t i = 0; i < count; ++i) {
-    const Limb* from = values.data() + i * limbs;
-    for (std::size_t j = 0; j < std::max(width, limbs * sizeof(Limb)); ++j) {
-      const Limb limb = j / sizeof(Limb) < limbs ? from[j / sizeof(Limb)] : 0;
-      const auto byte = static_cast<unsigned char>(limb >> 8 * (j % sizeof(Limb)));
-      if (j < width)
-        bytes[(i + 1) * width - 1 - j] = static_cast<char>(byte);
-      else if (byte != 0)
-        throw py::value_error("values[" + std::to_string(i) + "]: does not fit " + std::to_string(width) + " bytes");
-    }
-  }
-  return py::bytes(bytes);
+  // Python's own memory, which nobody else sees yet.
+  py::bytes bytes(nullptr, count * width);
+  char* to = PyBytes_AS_STRING(bytes.ptr());
+  const Limb* data = values.data();
+  unlocked([&] {
+    parallel_for(count, kGrainBytes, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t i = begin; i < end; ++i) {
+        const Limb* from = data + i * limbs;
+        for (std::size_t j = 0; j < std::max(width, limbs * sizeof(Limb)); ++j) {
+          const Limb limb = j / sizeof(Limb) < limbs ? from[j / sizeof(Limb)] : 0;
+          const auto byte = static_cast<unsigned char>(limb >> 8 * (j % sizeof(Limb)));
+          if (j < width)
+            to[(i + 1) * width - 1 - j] = static_cast<char>(byte);
+          else if (byte != 0)
+            throw std::invalid_argument("values[" + std::to_string(i) + "]: does not fit " + std::to_string(width) +
+                                        " bytes");
+        }
+      }
+    });
+  });
+  return bytes;
 }
 
 py::bytes python_chacha20_block(const py::bytes& key, std::uint32_t counter, const py::bytes& nonce) {

@@ -20,8 +20,10 @@ class Products {
     // Long segments are cut, so that one sum over everything still uses all threads and lanes; a second round joins the
     // parts.
     const auto total = static_cast<std::size_t>(segments == 0 ? 0 : offsets[segments] - offsets[0]);
+    // No part is longer than what a thread may do between two looks at an interrupt.
+    constexpr std::size_t kLongest = 4096;
     const auto longest =
-        static_cast<std::int64_t>(std::max<std::size_t>(32, total / (8 * kLanes * thread_count()) + 1));
+        static_cast<std::int64_t>(std::clamp<std::size_t>(total / (8 * kLanes * thread_count()) + 1, 32, kLongest));
     std::vector<Piece> pieces;
     std::vector<std::int64_t> first_piece{0};
     for (std::size_t s = 0; s < segments; ++s) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "secret_marks.hpp"
+
 namespace cipherlane {
 
 void wipe(void* memory, std::size_t bytes) noexcept {
@@ -14,7 +16,7 @@ void wipe(void* memory, std::size_t bytes) noexcept {
 std::size_t bit_length(const Limb* value, std::size_t limbs) {
   while (limbs > 0 && value[limbs - 1] == 0) --limbs;
   if (limbs == 0) return 0;
-  return limbs * kLimbBits - static_cast<std::size_t>(__builtin_clzll(value[limbs - 1]));
+  return limbs * kLimbBits - static_cast<std::size_t>(declassified(__builtin_clzll(value[limbs - 1])));
 }
 
 Limb bits_at(const Limb* value, std::size_t limbs, std::size_t first, std::size_t count) {

@@ -4,9 +4,11 @@
 #include <cstdlib>
 #include <limits>
 #include <stdexcept>
+#include <thread>
 
 #include "cipherlane/parallel.hpp"
 #include "cipherlane/random.hpp"
+#include "secret_marks.hpp"
 
 namespace cipherlane {
 namespace {
@@ -60,14 +62,14 @@ Vector resized(Vector value, std::size_t limbs) {
 void check_below(const char* name, const Limb* values, std::size_t count, std::size_t limbs, const Limb* bound,
                  const char* bound_name) {
   for (std::size_t i = 0; i < count; ++i)
-    if (mask_less(values + i * limbs, bound, limbs) == 0)
+    if (declassified(mask_less(values + i * limbs, bound, limbs)) == 0)
       throw std::invalid_argument(std::string(name) + "[" + std::to_string(i) + "]: expected a number below " +
                                   bound_name);
 }
 
 void check_not_zero(const char* name, const Limb* values, std::size_t count, std::size_t limbs) {
   for (std::size_t i = 0; i < count; ++i)
-    if (mask_zero(values + i * limbs, limbs) != 0)
+    if (declassified(mask_zero(values + i * limbs, limbs)) != 0)
       throw std::invalid_argument(std::string(name) + "[" + std::to_string(i) + "]: expected a number above 0, got 0");
 }
 
@@ -85,14 +87,40 @@ GrowingTable::GrowingTable(const Ring& ring, SecretLimbs base, SecretLimbs inver
       kind_(kind) {}
 
 std::shared_ptr<const FixedBaseTable> GrowingTable::table_for(std::size_t count) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  powers_ += count;
-  const std::size_t window =
-      fixed_window_ != 0 ? fixed_window_ : best_window(costs_, exponent_bits_, most_window_, powers_);
-  // Growing by two bits or more keeps the sum of all tables built within a constant factor of the last one.
-  if (!table_ || table_->window_bits() + (window == most_window_ ? 1 : 2) <= window)
-    table_ = ring_.fixed_base_table(base_.data(), inverse_.data(), exponent_bits_, window, kind_);
-  return table_;
+  std::size_t window = 0;
+  for (bool counted = false;; counted = true) {
+    {
+      const ForkDelay delay;
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (!counted) powers_ += count;
+      window = fixed_window_ != 0 ? fixed_window_ : best_window(costs_, exponent_bits_, most_window_, powers_);
+      // Growing by two bits or more keeps the sum of all tables built within a constant factor of the last one.
+      if (table_ && table_->window_bits() + (window == most_window_ ? 1 : 2) > window) return table_;
+      const bool another_makes_one = maker_ == fork_generation();
+      if (another_makes_one && table_) return table_;
+      if (!another_makes_one) {
+        maker_ = fork_generation();
+        break;
+      }
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  // Made without the lock: it takes long, and who makes it answers to interrupts and must not block a fork.
+  std::shared_ptr<const FixedBaseTable> made;
+  const auto finish = [&] {
+    const ForkDelay delay;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    maker_ = 0;
+    if (made) table_ = made;
+  };
+  try {
+    made = ring_.fixed_base_table(base_.data(), inverse_.data(), exponent_bits_, window, kind_);
+  } catch (...) {
+    finish();
+    throw;
+  }
+  finish();
+  return made;
 }
 
 ResiduesPtr GrowingTable::power(const Limb* exponents, std::size_t exponent_limbs, const Limb* a, std::size_t count) {
@@ -335,6 +363,7 @@ PrivateContext::PrivateContext(std::shared_ptr<PublicContext> public_context, Se
   const std::size_t square_limbs = public_->ciphertext_limbs();
   SecretLimbs product(p_.prime.size() + q_.prime.size());
   multiply(product.data(), p_.prime.data(), p_.prime.size(), q_.prime.data(), q_.prime.size());
+  declassify(product.data(), product.size() * sizeof(Limb));
   if (!std::equal(public_->modulus().begin(), public_->modulus().end(), product.begin()))
     throw std::invalid_argument("p, q: expected primes whose product is the modulus n");
 
@@ -384,6 +413,7 @@ SecretLimbs PrivateContext::decrypt(const Residues& ciphertexts) const {
   };
   const SecretLimbs l_p = logarithms(p_);
   const SecretLimbs l_q = logarithms(q_);
+  declassify(strange.data(), count * sizeof(Limb));
   const auto offender = std::find_if(strange.begin(), strange.end(), [](Limb mask) { return mask != 0; });
   if (offender != strange.end())
     throw std::domain_error("ciphertexts[" + std::to_string(offender - strange.begin()) +

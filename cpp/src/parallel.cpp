@@ -1,5 +1,7 @@
 #include "cipherlane/parallel.hpp"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -8,9 +10,9 @@
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
-
 #if defined(__linux__)
 #include <sched.h>
 #endif
@@ -41,7 +43,27 @@ std::size_t threads_from_environment() {
   return static_cast<std::size_t>(count);
 }
 
+// Shared by those who delay forks, exclusive for a fork: it is free in parent and child afterwards.
+pthread_rwlock_t fork_lock = PTHREAD_RWLOCK_INITIALIZER;
+std::atomic<std::uint64_t> forks{1};
+
+const bool fork_handlers_installed = [] {
+  const int status =
+      ::pthread_atfork([] { ::pthread_rwlock_wrlock(&fork_lock); }, [] { ::pthread_rwlock_unlock(&fork_lock); },
+                       [] {
+                         forks.fetch_add(1, std::memory_order_relaxed);
+                         fork_lock = PTHREAD_RWLOCK_INITIALIZER;  // threads that waited for it are not here
+                       });
+  if (status != 0) throw std::system_error(status, std::generic_category(), "pthread_atfork");
+  return true;
+}();
+
 }  // namespace
+
+std::uint64_t fork_generation() { return forks.load(std::memory_order_relaxed); }
+
+ForkDelay::ForkDelay() { ::pthread_rwlock_rdlock(&fork_lock); }
+ForkDelay::~ForkDelay() { ::pthread_rwlock_unlock(&fork_lock); }
 
 std::size_t thread_count() {
   const std::size_t chosen = chosen_threads.load(std::memory_order_relaxed);

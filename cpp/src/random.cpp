@@ -1,10 +1,8 @@
 #include "cipherlane/random.hpp"
 
-#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
@@ -13,6 +11,9 @@
 #if defined(__linux__)
 #include <sys/random.h>
 #endif
+
+#include "cipherlane/parallel.hpp"
+#include "secret_marks.hpp"
 
 namespace cipherlane {
 namespace {
@@ -73,27 +74,17 @@ void block(std::uint8_t* out, const std::uint8_t* key, std::uint32_t counter, co
   wipe(s, sizeof s);
 }
 
-// Counts forks: a child sees a number that no generator of its parent was seeded under.
-std::atomic<std::uint64_t> fork_generation{1};
-
-void count_fork() { fork_generation.fetch_add(1, std::memory_order_relaxed); }
-
-const bool fork_handler_installed = [] {
-  if (const int status = ::pthread_atfork(nullptr, nullptr, count_fork); status != 0)
-    throw std::system_error(status, std::generic_category(), "pthread_atfork");
-  return true;
-}();
-
 class Generator {
  public:
   ~Generator() { wipe(key_, sizeof key_); }
 
   void fill(std::uint8_t* out, std::size_t bytes) {
     // The process id catches a child made by a bare clone(), which runs no fork handlers.
-    const std::uint64_t generation = fork_generation.load(std::memory_order_relaxed);
+    const std::uint64_t generation = fork_generation();
     const pid_t process = ::getpid();
     if (generation != generation_ || process != process_ || used_ > kReseedBytes) {
       bytes_from_system(key_, sizeof key_);
+      classify(key_, sizeof key_);
       generation_ = generation;
       process_ = process;
       used_ = 0;
@@ -161,7 +152,7 @@ void random_below(Limb* out, const Limb* bound, std::size_t limbs) {
   Limb accepted = 0;
   while (accepted == 0) {
     random_bits(out, 1, bits, limbs);
-    accepted = mask_less(out, bound, limbs) & ~mask_zero(out, limbs);
+    accepted = declassified(mask_less(out, bound, limbs) & ~mask_zero(out, limbs));
   }
 }
 

@@ -21,20 +21,12 @@
 #include "../src/portable_arithmetic.hpp"
 #endif
 #include "cipherlane/limbs.hpp"
+#include "hexadecimal.hpp"
 
 using namespace cipherlane;
+using tests::limbs_from_hex;
 
 namespace {
-
-Limbs limbs_from_hex(const std::string& text) {
-  Limbs limbs((text.size() + 15) / 16, 0);
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[text.size() - 1 - i];
-    const Limb nibble = static_cast<Limb>(c <= '9' ? c - '0' : c - 'a' + 10);
-    limbs[i / 16] |= nibble << 4 * (i % 16);
-  }
-  return limbs;
-}
 
 #ifdef CIPHERLANE_TEST_ISA
 using Kernels = VectorKernels<CIPHERLANE_TEST_ISA>;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import random
 import warnings
 
 import gmpy2
@@ -60,23 +61,71 @@ def test_a_structured_prime_is_twice_two_primes_plus_one():
     prime = key_generation._structured_prime(512)
     assert prime.p == 2 * prime.s * prime.t + 1
     assert all(gmpy2.is_prime(part, 50) for part in (prime.p, prime.s, prime.t))
-    assert prime.s.bit_length() == 256 and prime.t.bit_length() in (255, 256)
+    assert prime.s.bit_length() == 256 and prime.t.bit_length() in (254, 255, 256)
     g = key_generation._generator(prime)
     for order in (prime.p - 1) // 2, (prime.p - 1) // prime.s, (prime.p - 1) // prime.t:
         assert pow(g, order, prime.p) != 1
     assert pow(g, prime.p - 1, prime.p) == 1
 
 
-def test_the_sieve_drops_only_what_has_a_small_factor():
-    from cipherlane.paillier import key_generation
+def has_small_factor(number: int, limit: int = 1 << 14) -> bool:
+    return gmpy2.gcd(number, gmpy2.primorial(limit - 1)) != 1
 
-    s, start = 10**40 + 1, 10**40 + 7
-    survivors = set(key_generation._survivors(s, start))
-    primes = key_generation._sieving_primes().tolist()
-    for i in range(400):
-        t = start + 2 * i
-        p = 2 * s * t + 1
-        assert (i in survivors) == all(t % prime and p % prime for prime in primes)
+
+@pytest.mark.parametrize("known", [None, 10**40 + 1])
+def test_trial_division_drops_only_what_has_a_small_factor(known, monkeypatch):
+    from cipherlane.paillier import prime_search
+
+    drawn = []
+
+    def token_bytes(count):
+        drawn.append(random.Random(5).randbytes(count))
+        return drawn[-1]
+
+    monkeypatch.setattr(prime_search.secrets, "token_bytes", token_bytes)
+    least, free_bits, width = 10**40 + 3, 100, 14
+    survivors = prime_search._without_small_factors(least, free_bits, known)
+    rows = [int.from_bytes(drawn[0][i : i + width], "little") for i in range(0, len(drawn[0]), width)]
+    draws = [least + (row & ((1 << free_bits) - 4)) for row in rows]
+    expected = [t for t in draws if not has_small_factor(t * (1 if known is None else 2 * known * t + 1))]
+    assert survivors == expected
+    assert len(expected) > 2
+
+
+@pytest.mark.parametrize("prime", [2, 3, 5, 65537, 2**61 - 1, 2**89 - 1, 2**521 - 1, 5 * 2**127 + 1])
+def test_primes_pass(prime):
+    from cipherlane.paillier.prime_search import is_probable_prime
+
+    assert is_probable_prime(prime) == bool(gmpy2.is_prime(prime))
+
+
+# Products of two primes p (2 p - 1), a strong pseudoprime to all bases to 40 (Arnault), a Carmichael number, a square.
+@pytest.mark.parametrize(
+    "composite",
+    [
+        *(-7, 0, 1, 4, 561, 2**64, 2**128 + 1),
+        (2**89 - 1) ** 2,
+        (2**89 - 1) * (2**107 - 1),
+        1195068768795265792518361315725116351898245581,
+        (6 * 10**20 + 1) * (12 * 10**20 + 1) * (18 * 10**20 + 1),
+    ],
+)
+def test_composites_do_not_pass(composite):
+    from cipherlane.paillier.prime_search import is_probable_prime
+
+    assert not is_probable_prime(composite)
+
+
+@pytest.mark.parametrize("bits", [64, 100, 256])
+def test_the_search_finds_primes_of_the_promised_size(bits):
+    from cipherlane.paillier.prime_search import random_cofactor, random_prime
+
+    s = random_prime(bits)
+    t = random_cofactor(s, bits, 2 * bits)
+    p = 2 * s * t + 1
+    assert all(gmpy2.is_prime(prime) for prime in (s, t, p))
+    assert s.bit_length() == bits and p >> (2 * bits - 2) == 3
+    assert s % 4 == t % 4 == p % 4 == 3
 
 
 @weak_keys_are_fine

@@ -48,6 +48,7 @@ class GrowingTable {
   std::mutex mutex_;
   std::size_t powers_ = 0;
   std::shared_ptr<const FixedBaseTable> table_;
+  std::uint64_t maker_ = 0;  // fork_generation() of the process in which a thread is making a table, or 0
 };
 
 class PublicContext {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 
 namespace cipherlane {
@@ -12,6 +13,19 @@ void set_thread_count(std::size_t count);
 
 // Called on the thread that started a batch, about every 50 ms while it runs; an exception from it stops the batch.
 void set_interrupt_check(void (*check)());
+
+// While one lives, a fork waits; otherwise a child could find a mutex locked by a thread that it does not have. For
+// moments only: who forks may hold the GIL.
+class ForkDelay {
+ public:
+  ForkDelay();
+  ~ForkDelay();
+  ForkDelay(const ForkDelay&) = delete;
+  ForkDelay& operator=(const ForkDelay&) = delete;
+};
+
+// Not 0, and another number in a forked child than in its parent.
+std::uint64_t fork_generation();
 
 // Calls body(begin, end) for pieces of at most `grain` that cover [0, count), on all threads. Threads live only as long
 // as the call, so a fork between calls finds none. The first exception is rethrown after all threads have stopped.

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +19,12 @@ from cipherlane.vertical.mixture_party import COVARIANCE_TYPES, PartyParameters
 from cipherlane.vertical.tables import IMPUTATIONS, Preprocessing, Table
 
 _FORMAT = "cipherlane vertical mixture 1"
+# What numpy, zipfile and json raise for files that are damaged or made up. RuntimeError: an encrypted or oddly
+# compressed member; MemoryError: a header that claims more than the memory there is.
+_UNREADABLE = (
+    *(KeyError, TypeError, ValueError, OSError, EOFError, RuntimeError, MemoryError),
+    *(SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error, struct.error),
+)
 _ARRAYS = ("means", "covariances", "centre", "scale", "fill")
 
 
@@ -93,11 +102,13 @@ def load_models(path: Path) -> list[PartyModel]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("expected arrays only")
         header = json.loads(str(arrays["header"]))
         if header["format"] != _FORMAT:
             raise ValueError(f"format {header['format']!r}, expected {_FORMAT!r}")
         return [_block(arrays, index, entry) for index, entry in enumerate(header["parties"])]
-    except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise ValueError(f"{path}: not a whole model file of this software ({error})") from error
 
 

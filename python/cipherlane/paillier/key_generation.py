@@ -6,27 +6,24 @@ of Z_p*. A safe prime would give the same and take twenty times as long.
 
 For scheme "short", p = 2 s u t + 1 with a prime s of 2 λ bits, which becomes the order of a subgroup, and primes u, t
 that share what remains: p - 1 has no other small factors, and u in s's company costs the search nothing.
+
+No branch and no address depends on the primes that are kept; docs/security.md says how, and what remains.
 """
 
 from __future__ import annotations
 
-import functools
 import secrets
 from dataclasses import dataclass
 
 import gmpy2
-import numpy as np
-from numpy.typing import NDArray
 
+from cipherlane.paillier.prime_search import random_cofactor, random_prime
 from cipherlane.paillier.private_key import PrivateKey
 from cipherlane.paillier.public_key import LEAST_BITS, MOST_BITS, PublicKey, check_integer
 from cipherlane.paillier.short_parameters import least_exponent_bits, least_order_bits
 
 _SCHEMES = ("djn", "classic", "short")
 _BITS_STEP = 256
-_FINAL_ROUNDS = 40
-_SIEVE_LIMIT = 1 << 16
-_WINDOW = 1 << 18
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,70 +36,21 @@ class _StructuredPrime:
     u: int = 1
 
 
-@functools.cache
-def _sieving_primes() -> NDArray[np.int64]:
-    """Return the odd primes below the limit."""
-    composite = np.zeros(_SIEVE_LIMIT, dtype=np.bool_)
-    composite[:2] = True
-    composite[4::2] = True
-    for i in range(3, int(_SIEVE_LIMIT**0.5) + 1, 2):
-        if not composite[i]:
-            composite[i * i :: 2 * i] = True
-    return np.flatnonzero(~composite)[1:].astype(np.int64)
-
-
-def _is_prime(candidate: int) -> bool:
-    return bool(gmpy2.is_prime(candidate, _FINAL_ROUNDS))
-
-
-def _random_prime(bits: int) -> int:
-    """Return a uniform prime with its top bit set."""
-    while True:
-        candidate = secrets.randbits(bits) | 1 << (bits - 1) | 1
-        if _is_prime(candidate):
-            return candidate
-
-
-def _survivors(s: int, start: int) -> list[int]:
-    """Return the i for which neither t = start + 2 i nor 2 s t + 1 has a small factor.
-
-    t ≡ 0 (mod l) at i ≡ -start/2, and 2 s t ≡ -1 (mod l) at i ≡ (-1/(2 s) - start)/2. s need not be prime.
-    """
-    alive = np.ones(_WINDOW, dtype=np.bool_)
-    big_s, big_start = gmpy2.mpz(s), gmpy2.mpz(start)
-    for prime in _sieving_primes().tolist():
-        half = (prime + 1) // 2
-        start_residue = int(big_start % prime)
-        alive[-start_residue * half % prime :: prime] = False
-        s_residue = int(big_s % prime)
-        if s_residue:
-            wanted = -pow(2 * s_residue, -1, prime)
-            alive[(wanted - start_residue) * half % prime :: prime] = False
-    return [int(i) for i in np.flatnonzero(alive)]
-
-
 def _structured_prime(bits: int, order_bits: int | None = None) -> _StructuredPrime:
     """Return p of exactly ``bits`` bits with its top two bits set: p = 2 s u t + 1 if s has a given length."""
-    while True:
-        s = _random_prime(bits // 2 if order_bits is None else order_bits)
-        u = 1 if order_bits is None else _random_prime((bits - order_bits) // 2)
-        # 3·2^(bits-2) < 2 s u t + 1 < 2^bits
-        known = s * u
-        least, beyond = (3 << (bits - 2)) // (2 * known) + 1, ((1 << bits) - 1) // (2 * known)
-        start = (least + secrets.randbelow(beyond - least - 2 * _WINDOW)) | 1
-        for i in _survivors(known, start):
-            t = start + 2 * i
-            p = 2 * known * t + 1
-            distinct = len({s, t, u}) == 3
-            if gmpy2.is_strong_prp(t, 2) and gmpy2.is_strong_prp(p, 2) and distinct and _is_prime(t) and _is_prime(p):
-                return _StructuredPrime(p, s, t, u)
+    s_bits = bits // 2 if order_bits is None else order_bits
+    u_bits = 0 if order_bits is None else (bits - order_bits) // 2
+    s, u = random_prime(s_bits), random_prime(u_bits) if u_bits else 1
+    t = random_cofactor(s * u, s_bits + u_bits, bits)
+    return _StructuredPrime(2 * s * u * t + 1, s, t, u)
 
 
 def _generator(prime: _StructuredPrime) -> int:
     """Return a g with g^((p-1)/f) ≠ 1 for every prime factor f of p - 1, hence of order p - 1."""
     while True:
         g = 2 + secrets.randbelow(prime.p - 3)
-        if all(gmpy2.powmod(g, (prime.p - 1) // factor, prime.p) != 1 for factor in (2, prime.s, prime.t)):
+        powers = [gmpy2.powmod_sec(g, e, prime.p) for e in (prime.s * prime.t, 2 * prime.t, 2 * prime.s)]
+        if 1 not in powers:
             return g
 
 
@@ -111,7 +59,9 @@ def _prime_pair(bits: int, order_bits: int | None = None) -> tuple[_StructuredPr
         p, q = _structured_prime(bits // 2, order_bits), _structured_prime(bits // 2, order_bits)
         # Close primes would let Fermat's method factor n; |p - q| this small has probability 2^-98.
         far_apart = abs(p.p - q.p) >> (bits // 2 - 100) != 0
-        if far_apart and gmpy2.gcd(p.p - 1, q.p - 1) == 2 and gmpy2.gcd(p.p * q.p, (p.p - 1) * (q.p - 1)) == 1:
+        # Six different factors, or four: gcd(p - 1, q - 1) = 2. One length: gcd(p q, (p - 1)(q - 1)) = 1.
+        factors = [factor for prime in (p, q) for factor in (prime.s, prime.t, prime.u) if factor != 1]
+        if far_apart and len(set(factors)) == len(factors):
             return p, q
 
 
@@ -120,7 +70,7 @@ def _obfuscator_base(n: int) -> int:
     while True:
         y = 1 + secrets.randbelow(n - 1)
         if gmpy2.gcd(y, n) == 1:
-            return int(gmpy2.powmod(-y * y % n, n, n * n))
+            return int(gmpy2.powmod_sec(-y * y % n, n, n * n))
 
 
 def _short_obfuscator_base(p: _StructuredPrime, q: _StructuredPrime) -> int:

@@ -168,5 +168,5 @@ def _parse(plain: bytes, version: int) -> Secrets:
             int(fields["exponent_bits"]) if version == _VERSION_SHORT else None,
             _pair(fields["orders"]) if version == _VERSION_SHORT else None,
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise ValueError(f"private key: its content is not that of version {version}; update to read it") from None

@@ -15,16 +15,16 @@ from cipherlane.paillier.cipher_array import CipherArray
 from cipherlane.paillier.codec import Codec
 from cipherlane.paillier.decoding import decode
 from cipherlane.paillier.limbs import number_to_limbs
+from cipherlane.paillier.prime_search import is_probable_prime
 from cipherlane.paillier.public_key import PublicKey, check_integer
 from cipherlane.paillier.short_parameters import least_order_bits
 
-_PRIME_ROUNDS = 40
 _NOISES = ("djn", "exact", "classic", "short")
 
 
 def _check_primes(p: int, q: int) -> None:
     for name, prime in (("p", p), ("q", q)):
-        if prime < 3 or not gmpy2.is_prime(prime, _PRIME_ROUNDS):
+        if prime < 3 or not is_probable_prime(prime):
             raise ValueError(f"{name}: expected an odd prime, got a number that is not")
     if p == q:
         raise ValueError("p, q: expected two different primes, got the same twice")
@@ -34,7 +34,8 @@ def _check_primes(p: int, q: int) -> None:
             f"p, q: expected primes of about {total // 2} bits each, got {p.bit_length()} and "
             f"{q.bit_length()}; the shorter makes the key weak"
         )
-    if gmpy2.gcd(p * q, (p - 1) * (q - 1)) != 1:
+    # Primes have a factor in common with (p - 1)(q - 1) only if one divides the other less one, and then it is shorter.
+    if p.bit_length() != q.bit_length() and (max(p, q) - 1) % min(p, q) == 0:
         raise ValueError("p, q: expected gcd(p q, (p - 1)(q - 1)) = 1, which decryption needs; make another pair")
 
 
@@ -44,7 +45,7 @@ def _check_generators(p: int, q: int, generators: tuple[int, int]) -> tuple[int,
     checked = (check_integer("generators[0]", generators[0]), check_integer("generators[1]", generators[1]))
     for index, (generator, prime) in enumerate(zip(checked, (p, q), strict=True)):
         # A generator is no square; whether it has the full order cannot be told without the factors of p - 1.
-        if not 2 <= generator < prime or gmpy2.jacobi(generator, prime) != -1:
+        if not 2 <= generator < prime or gmpy2.powmod_sec(generator, prime >> 1, prime) != prime - 1:
             raise ValueError(f"generators[{index}]: expected a generator of the group of its prime, got none")
     return checked
 
@@ -60,7 +61,7 @@ def _check_orders(primes: tuple[int, int], public_key: PublicKey, orders: tuple[
                 f"orders[{index}]: expected a prime of at least {least} bits for a modulus of {public_key.bits} bits, "
                 "got a shorter number, which is not safe"
             )
-        if order % 2 == 0 or not gmpy2.is_prime(order, _PRIME_ROUNDS) or (prime - 1) % order != 0:
+        if order % 2 == 0 or not is_probable_prime(order) or (prime - 1) % order != 0:
             raise ValueError(f"orders[{index}]: expected an odd prime factor of its prime less one, got none")
         base = gmpy2.mpz(public_key.h_s) % (prime * prime)
         if gmpy2.powmod_sec(base, 2 * order, prime * prime) != 1 or base * base % prime == 1:

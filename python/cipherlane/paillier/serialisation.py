@@ -36,6 +36,7 @@ _MAGIC = b"CLCA"
 _VERSION = 1
 _FIXED = struct.Struct(">4sBBBB32sHHHHH")
 _DIGEST_BYTES = 32
+_HASHED_AT_A_TIME = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,17 @@ def _width(modulus_bits: int) -> int:
 
 def pack(header: Header, modulus_bits: int, ciphertexts: Limbs) -> bytes:
     """Return a message of a header and its ciphertexts."""
-    content = header.to_bytes() + _native.limbs_to_bytes(ciphertexts, _width(modulus_bits))
-    return content + hashlib.sha256(content).digest()
+    head, payload = header.to_bytes(), _native.limbs_to_bytes(ciphertexts, _width(modulus_bits))
+    return b"".join([head, payload, _digest(head, payload)])
+
+
+def _digest(*parts: bytes | memoryview) -> bytes:
+    state = hashlib.sha256()
+    for part in parts:
+        # In pieces, so that Ctrl-C need not wait for gigabytes.
+        for start in range(0, len(part), _HASHED_AT_A_TIME):
+            state.update(memoryview(part)[start : start + _HASHED_AT_A_TIME])
+    return state.digest()
 
 
 def _malformed(what: str) -> ValueError:
@@ -130,7 +140,7 @@ def unpack(data: bytes, n: int, modulus_digest: bytes) -> tuple[Header, Layout, 
     if len(data) != expected:
         what = "truncated" if len(data) < expected else "followed by other bytes"
         raise _malformed(f"{what}, expected {expected} bytes and got {len(data)}")
-    if hashlib.sha256(data[:-_DIGEST_BYTES]).digest() != data[-_DIGEST_BYTES:]:
+    if _digest(memoryview(data)[:-_DIGEST_BYTES]) != data[-_DIGEST_BYTES:]:
         raise _malformed("its checksum does not match")
     payload = data[header_end:-_DIGEST_BYTES]
     return header, layout, _native.limbs_from_bytes(payload, layout.count, _width(bits), limb_count(2 * bits))
