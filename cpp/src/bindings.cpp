@@ -371,6 +371,16 @@ py::array_t<Value> decode_array(const LimbArray& plaintexts, std::size_t count, 
 // Big-endian bytes of a fixed width <-> rows of limbs.
 constexpr std::size_t kGrainBytes = 1024;
 
+Limb load_big_endian(const unsigned char* from) {
+  Limb limb = 0;
+  for (std::size_t k = 0; k < sizeof(Limb); ++k) limb = limb << 8 | from[k];
+  return limb;
+}
+
+void store_big_endian(char* to, Limb limb) {
+  for (std::size_t k = 0; k < sizeof(Limb); ++k) to[k] = static_cast<char>(limb >> 8 * (sizeof(Limb) - 1 - k));
+}
+
 LimbArray limbs_from_bytes(const py::bytes& data, std::size_t count, std::size_t width, std::size_t limbs) {
   const std::string_view bytes(data);
   if (width == 0 || width > limbs * sizeof(Limb) || bytes.size() / width != count || bytes.size() % width != 0)
@@ -382,10 +392,14 @@ LimbArray limbs_from_bytes(const py::bytes& data, std::size_t count, std::size_t
   const auto* from = reinterpret_cast<const unsigned char*>(bytes.data());
   unlocked([&] {
     parallel_for(count, kGrainBytes, [&](std::size_t begin, std::size_t end) {
+      const std::size_t whole = width / sizeof(Limb);
       std::fill(to + begin * limbs, to + end * limbs, Limb{0});
-      for (std::size_t i = begin; i < end; ++i)
-        for (std::size_t j = 0; j < width; ++j)
-          to[i * limbs + j / sizeof(Limb)] |= Limb{from[(i + 1) * width - 1 - j]} << 8 * (j % sizeof(Limb));
+      for (std::size_t i = begin; i < end; ++i) {
+        const unsigned char* last = from + (i + 1) * width;
+        for (std::size_t j = 0; j < whole; ++j) to[i * limbs + j] = load_big_endian(last - (j + 1) * sizeof(Limb));
+        for (std::size_t j = whole * sizeof(Limb); j < width; ++j)
+          to[i * limbs + j / sizeof(Limb)] |= Limb{*(last - 1 - j)} << 8 * (j % sizeof(Limb));
+      }
     });
   });
   return out;
@@ -403,7 +417,10 @@ py::bytes limbs_to_bytes(const LimbArray& values, std::size_t width) {
     parallel_for(count, kGrainBytes, [&](std::size_t begin, std::size_t end) {
       for (std::size_t i = begin; i < end; ++i) {
         const Limb* from = data + i * limbs;
-        for (std::size_t j = 0; j < std::max(width, limbs * sizeof(Limb)); ++j) {
+        const std::size_t whole = std::min(width / sizeof(Limb), limbs);
+        for (std::size_t j = 0; j < whole; ++j)
+          store_big_endian(to + (i + 1) * width - (j + 1) * sizeof(Limb), from[j]);
+        for (std::size_t j = whole * sizeof(Limb); j < std::max(width, limbs * sizeof(Limb)); ++j) {
           const Limb limb = j / sizeof(Limb) < limbs ? from[j / sizeof(Limb)] : 0;
           const auto byte = static_cast<unsigned char>(limb >> 8 * (j % sizeof(Limb)));
           if (j < width)

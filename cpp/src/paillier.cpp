@@ -1,6 +1,7 @@
 #include "cipherlane/paillier.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <limits>
 #include <stdexcept>
