@@ -231,10 +231,9 @@ class Public {
     return wrap(context_->ring().concatenate(parts));
   }
 
-  std::int64_t first_not_invertible(const LimbArray& ciphertexts) const {
-    const std::size_t count = rows("ciphertexts", ciphertexts, context_->ciphertext_limbs());
-    const Limb* data = ciphertexts.data();
-    return unlocked([&] { return context_->first_not_invertible(data, count); });
+  std::int64_t first_not_invertible(const Batch& batch) const {
+    const ResiduesPtr x = own("batch", batch);
+    return unlocked([&] { return context_->first_not_invertible(*x); });
   }
 
   std::size_t plaintext_rows(const LimbArray& plaintexts) const {
@@ -532,7 +531,7 @@ PYBIND11_MODULE(_native, module) {
            arg("negative"))
       .def("take", &Public::take, arg("a"), arg("indices"))
       .def("concatenate", &Public::concatenate, arg("batches"))
-      .def("first_not_invertible", &Public::first_not_invertible, arg("ciphertexts"));
+      .def("first_not_invertible", &Public::first_not_invertible, arg("batch"));
 
   py::class_<Private>(module, "PrivateContext", py::is_final())
       .def(

@@ -6,7 +6,7 @@
 
 #include "cipherlane/limbs.hpp"
 #include "cipherlane/ring.hpp"
-#include "multiply_chains.hpp"
+#include "vector_kernels.hpp"
 
 namespace cipherlane {
 namespace {
@@ -36,9 +36,10 @@ double best_rate(Chains&& chains, std::size_t products_a_round) {
   return best;
 }
 
-}  // namespace
+// rounds * kPortableChains products of 64 x 64 bits, in chains long enough to fill the multiplier's pipeline.
+constexpr std::size_t kPortableChains = 8;
 
-std::uint64_t portable_multiply_chains(std::size_t rounds) {
+std::uint64_t portable_chains(std::size_t rounds) {
   std::uint64_t chains[kPortableChains];
   for (std::size_t i = 0; i < kPortableChains; ++i) chains[i] = 0x9e3779b97f4a7c15 * (i + 1);
   for (std::size_t round = 0; round < rounds; ++round) {
@@ -54,6 +55,15 @@ std::uint64_t portable_multiply_chains(std::size_t rounds) {
   return result;
 }
 
+#ifdef CIPHERLANE_WITH_VECTORS
+template <class Isa>
+double vector_rate() {
+  return best_rate(VectorKernels<Isa>::multiply_chains, VectorKernels<Isa>::kChainProducts);
+}
+#endif
+
+}  // namespace
+
 double multiply_peak(const std::string& backend) {
   const std::vector<std::string> usable = usable_backends();
   if (std::find(usable.begin(), usable.end(), backend) == usable.end()) {
@@ -62,11 +72,11 @@ double multiply_peak(const std::string& backend) {
     throw BackendUnavailable("backend: '" + backend + "' cannot be used on this machine; usable here: " + names);
   }
 #ifdef CIPHERLANE_WITH_VECTORS
-  if (backend == "ifma") return best_rate(ifma_multiply_chains, kVectorChains * 8);
-  if (backend == "avx512") return best_rate(avx512_multiply_chains, kVectorChains * 8);
-  if (backend == "avx2") return best_rate(avx2_multiply_chains, kVectorChains * 4);
+  if (backend == "ifma") return vector_rate<Ifma>();
+  if (backend == "avx512") return vector_rate<Avx512>();
+  if (backend == "avx2") return vector_rate<Avx2>();
 #endif
-  return best_rate(portable_multiply_chains, kPortableChains);
+  return best_rate(portable_chains, kPortableChains);
 }
 
 }  // namespace cipherlane

@@ -278,9 +278,9 @@ ResiduesPtr PublicContext::linear_combinations(const ResiduesPtr& a, std::size_t
   return ring_->multi_power_vartime(*a, inverse.get(), columns, weights, negative, rows, inner);
 }
 
-std::int64_t PublicContext::first_not_invertible(const Limb* ciphertexts, std::size_t count) const {
+std::int64_t PublicContext::first_not_invertible(const Residues& x) const {
+  const std::size_t count = x.count();
   if (count == 0) return -1;
-  const ResiduesPtr x = ring_->upload(ciphertexts, count);
   const std::size_t limbs = plaintext_limbs();
   Limbs d0(limbs), d1(limbs), inverse(limbs);
   const auto coprime = [&](const Residues& one) {
@@ -292,7 +292,7 @@ std::int64_t PublicContext::first_not_invertible(const Limb* ciphertexts, std::s
   for (std::size_t i = 0; i < count; ++i) indices[i] = static_cast<std::int64_t>(i);
   const auto range_coprime = [&](std::size_t begin, std::size_t end) {
     const std::int64_t offsets[] = {static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end)};
-    return coprime(*ring_->segment_product(*x, indices.data(), offsets, 1));
+    return coprime(*ring_->segment_product(x, indices.data(), offsets, 1));
   };
   std::size_t begin = 0, end = count;
   if (range_coprime(begin, end)) return -1;

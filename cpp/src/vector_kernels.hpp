@@ -18,13 +18,16 @@ namespace cipherlane {
 // AVX-512 IFMA: products of 52-bit digits, in halves.
 struct Ifma {
   static constexpr std::size_t kLanes = 8, kRadixBits = 52;
+  static constexpr bool kHalves = true;
 };
 // AVX-512 without IFMA: whole products of 26-bit digits.
 struct Avx512 {
   static constexpr std::size_t kLanes = 8, kRadixBits = 26;
+  static constexpr bool kHalves = false;
 };
 struct Avx2 {
   static constexpr std::size_t kLanes = 4, kRadixBits = 26;
+  static constexpr bool kHalves = false;
 };
 
 template <class Isa>
@@ -97,6 +100,11 @@ struct VectorKernels {
   // kMostSelectBits.
   static void select(std::uint64_t* r, const std::uint64_t* table, std::size_t window, const std::uint64_t* indices,
                      std::size_t width);
+  // Nothing but rounds * kChainProducts multiplications, whole or half as the kernels use them, in independent chains:
+  // what the processor can do at most. Returns a number that depends on all of them.
+  static constexpr std::size_t kChains = 6;
+  static constexpr std::size_t kChainProducts = kChains * kLanes * (Isa::kHalves ? 2 : 1);
+  static std::uint64_t multiply_chains(std::size_t rounds);
   // r[0 .. vectors) <- groups[index], reading all groups.
   static void select_group(std::uint64_t* r, const std::uint64_t* groups, std::size_t count, std::uint64_t index,
                            std::size_t vectors);

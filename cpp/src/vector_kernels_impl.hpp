@@ -514,4 +514,27 @@ void VectorKernels<Isa>::select_group(std::uint64_t* r, const std::uint64_t* gro
   }
 }
 
+template <class Isa>
+std::uint64_t VectorKernels<Isa>::multiply_chains(std::size_t rounds) {
+  using O = typename Lockstep<Isa>::O;
+  using Vector = typename Lockstep<Isa>::Vector;
+  Vector low[kChains], high[kChains];
+  unroll<kChains>([&](auto k) CIPHERLANE_INLINE { low[k] = high[k] = O::repeat(k + 1); });
+  Vector a = O::repeat(0x2345678);
+  const Vector b = O::repeat(0x1abcdef);
+  for (std::size_t round = 0; round < rounds; ++round) {
+    unroll<kChains>([&](auto k) CIPHERLANE_INLINE {
+      O::multiply_add(low[k], high[k], a, b);
+      __asm__("" : "+v"(a));  // as if a changed: no product can be reused
+    });
+  }
+  Vector sum = O::zero();
+  unroll<kChains>([&](auto k) CIPHERLANE_INLINE { sum = O::add(sum, O::add(low[k], high[k])); });
+  std::uint64_t words[kLanes];
+  __builtin_memcpy(words, &sum, sizeof words);
+  std::uint64_t result = 0;
+  for (const std::uint64_t word : words) result += word;
+  return result;
+}
+
 }  // namespace cipherlane

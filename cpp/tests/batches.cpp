@@ -195,12 +195,13 @@ class Session {
     Limbs wire(x.count() * context_->ciphertext_limbs());
     context_->download(x, wire.data());
     expect("upload", *context_->upload(wire.data(), x.count()), a);
-    if (context_->first_not_invertible(wire.data(), x.count()) != -1) fail("a ciphertext is said not to be invertible");
+    if (context_->first_not_invertible(x) != -1) fail("a ciphertext is said not to be invertible");
     std::fill_n(wire.end() - static_cast<std::ptrdiff_t>(context_->ciphertext_limbs()), context_->ciphertext_limbs(),
                 0);
     std::copy(context_->modulus().begin(), context_->modulus().end(),
               wire.end() - static_cast<std::ptrdiff_t>(context_->ciphertext_limbs()));
-    if (context_->first_not_invertible(wire.data(), x.count()) != static_cast<std::int64_t>(x.count()) - 1)
+    if (context_->first_not_invertible(*context_->upload(wire.data(), x.count())) !=
+        static_cast<std::int64_t>(x.count()) - 1)
       fail("a multiple of n is said to be invertible");
   }
 

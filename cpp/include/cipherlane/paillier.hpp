@@ -90,7 +90,7 @@ class PublicContext {
                                   std::size_t rows) const;
 
   // -1, or the index of the first ciphertext that shares a factor with n.
-  std::int64_t first_not_invertible(const Limb* ciphertexts, std::size_t count) const;
+  std::int64_t first_not_invertible(const Residues& x) const;
 
   void check_plaintexts(const char* name, const Limb* plaintexts, std::size_t count) const;
 

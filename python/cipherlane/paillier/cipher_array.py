@@ -559,7 +559,7 @@ class CipherArray(Refusals):
         """Return an array of ciphertexts from elsewhere, each checked to be one."""
         context = key.context()
         batch = context.upload(ciphertexts)
-        offender = context.first_not_invertible(ciphertexts)
+        offender = context.first_not_invertible(batch)
         if offender >= 0:
             raise ValueError(f"ciphertexts[{offender}]: shares a factor with the modulus n, so it is no ciphertext")
         return cls._make(key, batch, layout, codec, scale_bits=scale_bits, bound=bound, fresh=False)
