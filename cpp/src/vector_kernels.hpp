@@ -105,7 +105,8 @@ struct VectorKernels {
   static constexpr std::size_t kChains = 6;
   static constexpr std::size_t kChainProducts = kChains * kLanes * (Isa::kHalves ? 2 : 1);
   static std::uint64_t multiply_chains(std::size_t rounds);
-  // r[0 .. vectors) <- groups[index], reading all groups.
+  // r[0 .. vectors) <- groups[index], reading all `count` groups, at most kMostGroups.
+  static constexpr std::size_t kMostGroups = 16;
   static void select_group(std::uint64_t* r, const std::uint64_t* groups, std::size_t count, std::uint64_t index,
                            std::size_t vectors);
 };

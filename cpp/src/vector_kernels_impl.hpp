@@ -505,13 +505,19 @@ void VectorKernels<Isa>::select_group(std::uint64_t* r, const std::uint64_t* gro
   using S = Lockstep<Isa>;
   using Vector = typename S::Vector;
   Vector* const to = S::vectors(r);
-  S::clear(to, vector_count);
-  for (std::size_t group = 0; group < count; ++group) {
+  Vector masks[kMostGroups];
+  for (std::size_t group = 0; group < kMostGroups; ++group) {
     const std::uint64_t difference = group ^ index;
-    const Vector mask = S::O::repeat(((difference | (0 - difference)) >> 63) - 1);
-    const Vector* from = S::vectors(groups) + group * vector_count;
-    for (std::size_t i = 0; i < vector_count; ++i) to[i] = S::O::merge(to[i], from[i], mask);
+    masks[group] = S::O::repeat(((difference | (0 - difference)) >> 63) - 1);
   }
+  for (std::size_t i = 0; i < vector_count; ++i) {
+    const Vector* from = S::vectors(groups) + i;
+    Vector chosen = S::O::zero();
+    for (std::size_t group = 0; group < count; ++group)
+      chosen = S::O::merge(chosen, from[group * vector_count], masks[group]);
+    to[i] = chosen;
+  }
+  S::wipe(masks, kMostGroups);
 }
 
 template <class Isa>

@@ -18,6 +18,7 @@ class VectorArithmetic {
   static constexpr bool kCarriesAtOnce = false;
   // 16 groups of a 1024-bit prime are 40 KiB and stay in the first-level cache; 32 do not.
   static constexpr std::size_t kMostSharedBits = 4;
+  static_assert(std::size_t{1} << kMostSharedBits <= Kernels::kMostGroups);
 
   static WindowCosts window_costs(Exponent kind) {
     if (kind == Exponent::kPublic) return {1, 16, 1.8, 0.8, 0, 0};
