@@ -1,3 +1,4 @@
+#include <numeric>
 #include <stdexcept>
 
 #include "cipherlane/ring.hpp"
@@ -18,10 +19,11 @@ ResiduesPtr invert_one(const Ring& ring, const Limb* modulus, const Residues& x)
   return ring.multiply_one_plus(*y, d1.data(), 1);
 }
 
-std::vector<std::int64_t> every_second(std::size_t count, std::int64_t first) {
-  std::vector<std::int64_t> indices(count);
-  for (std::size_t i = 0; i < count; ++i) indices[i] = first + 2 * static_cast<std::int64_t>(i);
-  return indices;
+// x[begin .. end)
+ResiduesPtr part(const Ring& ring, const Residues& x, std::size_t begin, std::size_t end) {
+  std::vector<std::int64_t> indices(end - begin);
+  std::iota(indices.begin(), indices.end(), static_cast<std::int64_t>(begin));
+  return ring.take(x, indices.data(), indices.size());
 }
 
 }  // namespace
@@ -30,32 +32,21 @@ ResiduesPtr invert(const Ring& ring, const Limb* modulus, const ResiduesPtr& x) 
   const std::size_t count = x->count();
   if (count == 0) return x;
   if (count == 1) return invert_one(ring, modulus, *x);
-  // Pairs (a, b) -> ab; from (ab)^-1 both inverses: a^-1 = b (ab)^-1, b^-1 = a (ab)^-1. An odd one goes up alone.
-  const std::size_t pairs = count / 2;
-  const ResiduesPtr a = ring.take(*x, every_second(pairs, 0).data(), pairs);
-  const ResiduesPtr b = ring.take(*x, every_second(pairs, 1).data(), pairs);
+  // Two halves a, b -> ab; from (ab)^-1 both inverses: a^-1 = b (ab)^-1, b^-1 = a (ab)^-1. What is left over goes up as
+  // it is. Halves of a multiple of all numbers of lanes are moved group by group.
+  constexpr std::size_t kMostLanes = 8;
+  std::size_t half = count / 2;
+  if (half > kMostLanes) half -= half % kMostLanes;
+  const ResiduesPtr a = part(ring, *x, 0, half);
+  const ResiduesPtr b = part(ring, *x, half, 2 * half);
   ResiduesPtr up = ring.multiply(*a, *b);
-  const auto last = static_cast<std::int64_t>(count) - 1;
-  if (count % 2 == 1) up = ring.concatenate({up, ring.take(*x, &last, 1)});
+  const bool rest = 2 * half < count;
+  if (rest) up = ring.concatenate({up, part(ring, *x, 2 * half, count)});
   const ResiduesPtr down = invert(ring, modulus, up);
-  std::vector<std::int64_t> first_half(pairs);
-  for (std::size_t i = 0; i < pairs; ++i) first_half[i] = static_cast<std::int64_t>(i);
-  const ResiduesPtr paired = count % 2 == 1 ? ring.take(*down, first_half.data(), pairs) : down;
-  const ResiduesPtr a_inverse = ring.multiply(*b, *paired);
-  const ResiduesPtr b_inverse = ring.multiply(*a, *paired);
-  // Interleave: [a_inverse | b_inverse | last] -> a0 b0 a1 b1 ... last
-  std::vector<ResiduesPtr> parts{a_inverse, b_inverse};
-  std::vector<std::int64_t> order(count);
-  for (std::size_t i = 0; i < pairs; ++i) {
-    order[2 * i] = static_cast<std::int64_t>(i);
-    order[2 * i + 1] = static_cast<std::int64_t>(pairs + i);
-  }
-  if (count % 2 == 1) {
-    const auto end = static_cast<std::int64_t>(pairs);
-    parts.push_back(ring.take(*down, &end, 1));
-    order[count - 1] = static_cast<std::int64_t>(2 * pairs);
-  }
-  return ring.take(*ring.concatenate(parts), order.data(), count);
+  const ResiduesPtr both = rest ? part(ring, *down, 0, half) : down;
+  std::vector<ResiduesPtr> parts{ring.multiply(*b, *both), ring.multiply(*a, *both)};
+  if (rest) parts.push_back(part(ring, *down, half, down->count()));
+  return ring.concatenate(parts);
 }
 
 }  // namespace cipherlane
