@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find cpp -name '*.cpp' -o -name '*.hpp') CMakeLists.txt setup.py pyproject.toml
-CPP_FILES := $(shell find cpp -name '*.cpp' -o -name '*.hpp')
+CPP_FILES := $(shell find cpp kernels tests -name '*.cpp' -o -name '*.hpp' -o -name '*.cuh' -o -name '*.cu')
 
 .PHONY: demo test check format bench sanitize fuzz clean debian-packages
 
