@@ -164,7 +164,14 @@ def test_ctrl_c_prints_what_was_measured(tmp_path: Path) -> None:
     # Two hundred rounds take seconds, so that the signal comes while they run.
     arguments = [*QUICK, "--operations", "add", "encrypt-classic", "--batch", "4", "--rounds", "200"]
     command = [sys.executable, "-m", "cipherlane", *arguments, "--json", str(json_file)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def heed_interrupts() -> None:
+        # Whoever runs the tests in the background may have had SIGINT ignored, and a child inherits that.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    )
     assert process.stderr is not None
     assert process.stderr.readline().startswith("add at 1024 bits")
     process.send_signal(signal.SIGINT)

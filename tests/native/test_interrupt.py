@@ -11,10 +11,13 @@ import pytest
 
 # What lasts minutes if it is let: on the slowest backend, on more elements than it does in a second by a hundredfold.
 PREPARE = """
+import signal
 import sys
 import numpy as np
 from cipherlane import _native
 
+# Whoever runs the tests in the background may have had SIGINT ignored, and a child inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 n = np.full(32, 2**64 - 1, dtype=np.uint64)
 context = _native.PublicContext(n, None, "portable")
 
