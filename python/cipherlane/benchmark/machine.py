@@ -41,11 +41,18 @@ def features() -> list[str]:
 
 
 def commit() -> str | None:
-    """Return the commit of the checkout that this code runs from, marked if files differ; None outside of one."""
+    """Return the commit of the checkout that this code runs from, None outside of one.
+
+    It is marked if files differ, those of earlier results left aside.
+    """
     here = Path(__file__).resolve().parent
     try:
-        tracked = _git(here, "ls-files", "--error-unmatch", Path(__file__).name)
-        return _git(here, "describe", "--always", "--dirty", "--abbrev=12") if tracked else None
+        if not _git(here, "ls-files", "--error-unmatch", Path(__file__).name):
+            return None
+        head = _git(here, "rev-parse", "--short=12", "HEAD")
+        return (
+            f"{head}-dirty" if _git(here, "status", "--porcelain", "--", ":/", ":(exclude,top)bench/results") else head
+        )
     except FileNotFoundError:  # no git
         return None
 
