@@ -25,7 +25,8 @@ from cipherlane.mixture.statistics import (
     sufficient_statistics,
 )
 from cipherlane.mixture.structure import Float64, Structure, check_covariance_type, check_finite
-from cipherlane.mixture.threads import Workers, single_threaded, thread_count
+from cipherlane.mixture.threads import Workers, thread_count
+from cipherlane.threadpools import single_threaded
 
 
 class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]

@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.cluster import KMeans, kmeans_plusplus
 
 from cipherlane.mixture.structure import Float64
-from cipherlane.mixture.threads import LEAST_SAMPLES, single_threaded
+from cipherlane.mixture.threads import LEAST_SAMPLES
+from cipherlane.threadpools import single_threaded
 
 METHODS = ("kmeans", "k-means++", "random", "random_from_data")
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any
 
 from numba import typeof
 from numba.core import event
-from threadpoolctl import ThreadpoolController
 
 # Fewer samples than this are done before another thread has woken up.
 LEAST_SAMPLES = 4096
@@ -148,16 +146,3 @@ class Announced:
                 self._function.compile(tuple(map(typeof, arguments)))
             self._ready = True
         return self._function(*arguments)
-
-
-_controller: ThreadpoolController | None = None
-
-
-@contextlib.contextmanager
-def single_threaded(libraries: Literal["blas", "openmp"]) -> Iterator[None]:
-    """Keep some libraries to one thread: their workers spin while they wait, and take the processors from others."""
-    global _controller
-    if _controller is None:
-        _controller = ThreadpoolController()
-    with _controller.limit(limits=1, user_api=libraries):
-        yield

@@ -16,6 +16,8 @@ import gmpy2
 import numpy as np
 from numpy.typing import NDArray
 
+from cipherlane.threadpools import single_threaded
+
 ROUNDS = 40
 _SHORTEST_SECRET = 64
 _DRAWS_FOR_ONE, _DRAWS_FOR_TWO = 1 << 9, 1 << 14  # at a time, for one prime and for two at once
@@ -69,7 +71,9 @@ def random_cofactor(known: int, known_bits: int, bits: int) -> int:
 def _search(least: int, free_bits: int, known: int | None) -> int:
     """Return a prime t = least + r, r a uniform multiple of 4 below 2^free_bits, perhaps with 2 known t + 1 prime."""
     while True:
-        for t in _without_small_factors(least, free_bits, known):
+        with single_threaded("blas"):
+            candidates = _without_small_factors(least, free_bits, known)
+        for t in candidates:
             p = 0 if known is None else 2 * known * t + 1
             if not is_probable_prime(t, 1) or (p and not is_probable_prime(p, 1)):
                 continue

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
-from cipherlane.mixture.threads import single_threaded
+from cipherlane.threadpools import single_threaded
 
 STARTS = ("kmeans", "random")
 
