@@ -104,11 +104,14 @@ class Products {
   }
 
   // Pippenger: each window costs a product a term and 2^(w+1) to combine the buckets. Few outputs are cut into parts,
-  // each with its own buckets, so that they fill all lanes and threads.
+  // each with its own buckets, so that they fill all lanes and threads; and no part is longer than what a thread may do
+  // between two looks at an interrupt.
   static Plan bucket_plan(const Problem& problem) {
-    constexpr std::size_t kLeastTerms = 64;
+    constexpr std::size_t kLeastTerms = 64, kMostTerms = 4096;
     const std::size_t wanted = 2 * kLanes * thread_count() / std::max<std::size_t>(problem.outputs(), 1);
-    const std::size_t parts = std::clamp<std::size_t>(wanted, 1, std::max<std::size_t>(1, problem.inner / kLeastTerms));
+    const std::size_t parts =
+        std::max(std::clamp<std::size_t>(wanted, 1, std::max<std::size_t>(1, problem.inner / kLeastTerms)),
+                 (problem.inner + kMostTerms - 1) / kMostTerms);
     Plan best{1, -1, parts};
     for (std::size_t w = 1; w <= 12; ++w) {
       const std::size_t terms = (problem.inner + parts - 1) / parts;

@@ -51,6 +51,10 @@ OPERATIONS = {
         "x = batch(64); weights = np.full((20_000, 64, 1), 2**63 - 25, dtype=np.uint64);"
         "run = lambda: context.linear_combinations(x, 1, weights, np.zeros((20_000, 64), dtype=np.bool_))"
     ),
+    "one long linear combination": (
+        "x = batch(300_000); weights = np.full((1, 300_000, 1), 2**63 - 25, dtype=np.uint64);"
+        "run = lambda: context.linear_combinations(x, 1, weights, np.zeros((1, 300_000), dtype=np.bool_))"
+    ),
     "decrypt": (
         "public, key = private(); one = public.encrypt(np.zeros((1, 18), dtype=np.uint64));"
         "x = public.take(one, np.zeros(200_000, dtype=np.int64)); run = lambda: key.decrypt(x)"
