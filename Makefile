@@ -7,12 +7,12 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find cpp -name '*.cpp' -o -name '*.hpp') CMakeLists.txt setup.py pyproject.toml
 CPP_FILES := $(shell find cpp kernels tests -name '*.cpp' -o -name '*.hpp' -o -name '*.cuh' -o -name '*.cu')
 
-.PHONY: demo test check format bench sanitize fuzz clean debian-packages
+.PHONY: demo test check format bench sanitize fuzz clean debian-packages test-packages
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/breast_cancer/run.py
 
-test: $(VENV)/.installed
+test: $(VENV)/.installed | test-packages
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.installed
@@ -56,6 +56,15 @@ debian-packages:
 	  echo "Installing Debian packages that are missing:$$missing"; \
 	  if [ "$$(id -u)" = 0 ]; then sudo=""; else sudo="sudo"; fi; \
 	  $$sudo apt-get update -q && $$sudo apt-get install -q -y $$missing; \
+	fi
+
+# One test of constant time runs under valgrind; without it and without a way to get it, that test says it is skipped.
+test-packages:
+	@if ! command -v valgrind >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then \
+	  echo "Installing Debian packages that are missing: valgrind"; \
+	  if [ "$$(id -u)" = 0 ]; then sudo=""; else sudo="sudo"; fi; \
+	  $$sudo apt-get update -q && $$sudo apt-get install -q -y valgrind \
+	    || echo "valgrind could not be installed: its test will be skipped"; \
 	fi
 
 $(VENV)/.installed: $(SOURCES) | debian-packages

@@ -102,7 +102,7 @@ def keygen(bits: int = 2048, scheme: str = "djn") -> tuple[PublicKey, PrivateKey
         "djn" adds h_s = (-y²)^n mod n², and encryption is (1 + m n) h_s^α with α of half the key's length.
         "classic" is (1 + m n) r^n, many times slower for those who only have the public key.
         "short" draws h_s from a subgroup of order 2 s_p s_q, for primes of 224 bits up to 2048 bits, 256 up to 3072
-        and 304 up to 4096, and α of 448, 512 and 608 bits. It decrypts 4 to 6 times and encrypts 2 to 3 times as
+        and 304 up to 4096, and α of 448, 512 and 608 bits. It decrypts 4 to 6 times and encrypts 2 to 4 times as
         fast, and rests on a further assumption: no one can tell powers of such an h_s from other n-th residues with
         Jacobi symbol 1.
 
