@@ -109,7 +109,7 @@ class Public {
   Batch encrypt(const LimbArray& plaintexts) const {
     const std::size_t count = plaintext_rows(plaintexts);
     const Limb* data = plaintexts.data();
-    return wrap(unlocked([&] { return context_->encrypt(data, count); }));
+    return wrap(unlocked([&] { return context_->encrypt(context_->plaintexts(data), count); }));
   }
 
   Batch encrypt_with_obfuscators(const LimbArray& plaintexts, const LimbArray& obfuscators) const {
@@ -295,9 +295,10 @@ class Private {
 
   LimbArray decrypt(const Batch& batch) const {
     const ResiduesPtr x = public_.own("batch", batch);
-    const SecretLimbs plaintexts = unlocked([&] { return context_->decrypt(*x); });
+    const PlainPtr plaintexts = unlocked([&] { return context_->decrypt(*x); });
     LimbArray out = limb_array(x->count(), public_.context()->plaintext_limbs());
-    std::copy(plaintexts.begin(), plaintexts.end(), out.mutable_data());
+    Limb* data = out.mutable_data();
+    unlocked([&] { plaintexts->read(data); });
     return out;
   }
 
@@ -305,7 +306,7 @@ class Private {
     const std::size_t count = public_.plaintext_rows(plaintexts);
     const Noise kind = noise_by_name(noise);
     const Limb* data = plaintexts.data();
-    return public_.wrap(unlocked([&] { return context_->encrypt(data, count, kind); }));
+    return public_.wrap(unlocked([&] { return context_->encrypt(public_.context()->plaintexts(data), count, kind); }));
   }
 
   Batch rerandomise(const Batch& batch, const std::string& noise) const {

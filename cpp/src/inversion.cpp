@@ -16,7 +16,7 @@ ResiduesPtr invert_one(const Ring& ring, const Limb* modulus, const Residues& x)
   const ResiduesPtr y = ring.upload(inverse.data(), 1);
   ring.download_digits(*ring.multiply(x, *y), nullptr, d1.data());
   if (mask_zero(d1.data(), digits) == 0) subtract(d1.data(), modulus, d1.data(), digits);
-  return ring.multiply_one_plus(*y, d1.data(), 1);
+  return ring.multiply_one_plus(*y, {d1.data(), digits}, 1);
 }
 
 // x[begin .. end)

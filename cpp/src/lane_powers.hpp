@@ -72,9 +72,9 @@ class FixedBase {
     return table;
   }
 
-  // r_i <- (1 + a_i m) base^(e_i) for the groups [begin, end); a may be null.
-  void power(LaneBatch& result, const FactoredTable& table, const Limb* exponents, std::size_t exponent_limbs,
-             const Limb* a, const Limb* square_of_radix, std::size_t begin, std::size_t end) const {
+  // r_i <- (1 + a_i m) base^(e_i) for the groups [begin, end); a may be none.
+  void power(LaneBatch& result, const FactoredTable& table, Numbers exponents, Numbers a, const Limb* square_of_radix,
+             std::size_t begin, std::size_t end) const {
     const std::size_t count = result.count();
     const std::size_t state_words = 3 * layout_.half_words();
     const std::size_t window = table.window_bits();
@@ -83,7 +83,8 @@ class FixedBase {
     const auto digits = [&](std::size_t g, std::size_t j) {
       for (std::size_t lane = 0; lane < kLanes; ++lane) {
         const std::size_t i = g * kLanes + lane;
-        next[lane] = i < count ? bits_at(exponents + i * exponent_limbs, exponent_limbs, j * window, window) : 0;
+        next[lane] =
+            i < count ? bits_at(exponents.values + i * exponents.limbs, exponents.limbs, j * window, window) : 0;
       }
       if (table.kind() == Exponent::kPublic)
         for (const Limb digit : next) prefetch_row(table.window(j) + digit * layout_.row_width(), layout_.row_width());
@@ -176,15 +177,14 @@ class FixedBase {
     arithmetic_.multiply_mod(sum, sum, arithmetic_.one());
   }
 
-  void finish(Limb* r, Limb* state, const Limb* a, const Limb* square_of_radix, std::size_t g,
-              std::size_t count) const {
+  void finish(Limb* r, Limb* state, Numbers a, const Limb* square_of_radix, std::size_t g, std::size_t count) const {
     const std::size_t half = layout_.half_words();
     Limb* const sum = state + 2 * half;
     settle(state);
-    if (a != nullptr) {
+    if (a.values != nullptr) {
       Words lifted(half);
       const std::size_t bits = arithmetic_.bits();
-      layout_.fill(lifted.data(), {a, limbs_for_bits(bits)}, g, count, 0, bits);
+      layout_.fill(lifted.data(), a, g, count, 0, bits);
       arithmetic_.multiply_mod(lifted.data(), lifted.data(), square_of_radix);  // a R
       arithmetic_.add_mod(sum, sum, lifted.data());
     }

@@ -121,7 +121,7 @@ class LaneRing final : public Ring {
     return result;
   }
 
-  ResiduesPtr multiply_one_plus(const Residues& x, const Limb* a, std::size_t count) const override {
+  ResiduesPtr multiply_one_plus(const Residues& x, Numbers a, std::size_t count) const override {
     const Operand base(*this, own(x), count);
     auto result = layout_.make_batch(count, Secrecy::kPublic);
     for_groups(count, kGrainProduct, [&](std::size_t begin, std::size_t end) {
@@ -129,7 +129,7 @@ class LaneRing final : public Ring {
       for (std::size_t g = begin; g < end; ++g) {
         const Limb* from = base[g];
         Limb* to = result->group(g);
-        layout_.fill(digits.data(), {a, digit_limbs()}, g, count, 0, modulus_bits());
+        layout_.fill(digits.data(), a, g, count, 0, modulus_bits());
         // (1 + a m)(x0 + x1 m) = x0 + (x1 + a x0) m. The low digit of R^2, which is R^2 mod m, lifts a to a R.
         arithmetic_.multiply_mod(digits.data(), digits.data(), square_of_radix_.data());
         arithmetic_.multiply_mod(digits.data(), digits.data(), from);
@@ -223,18 +223,22 @@ class LaneRing final : public Ring {
   WindowCosts window_costs(Exponent kind) const override {
     WindowCosts costs = Arithmetic::window_costs(kind);
     costs.entry_bytes = layout_.row_width() * sizeof(Limb);
+    // 96 MiB hold windows of 10 bits for a key of 2048 bits. Read window by window over many ciphertexts at once, a
+    // table need not fit a cache: each further bit takes a tenth off the time of an encryption and doubles the memory
+    // and the time to fill it.
+    costs.most_bytes = std::size_t{96} << 20;
     return costs;
   }
 
-  ResiduesPtr fixed_base_power(const FixedBaseTable& any_table, const Limb* exponents, std::size_t exponent_limbs,
-                               const Limb* a, std::size_t count) const override {
+  ResiduesPtr fixed_base_power(const FixedBaseTable& any_table, Numbers exponents, Numbers a,
+                               std::size_t count) const override {
     const auto& table = dynamic_cast<const FactoredTable&>(any_table);
     // Without a, what comes out is an obfuscator.
-    auto result = layout_.make_batch(count, a == nullptr ? Secrecy::kSecret : Secrecy::kPublic);
+    auto result = layout_.make_batch(count, a.values == nullptr ? Secrecy::kSecret : Secrecy::kPublic);
     const std::size_t threads = thread_count();
     const std::size_t together = std::clamp<std::size_t>((Layout::groups(count) + threads - 1) / threads, 1, kTogether);
     for_groups(count, together, [&](std::size_t begin, std::size_t end) {
-      fixed_base_.power(*result, table, exponents, exponent_limbs, a, square_of_radix_.data(), begin, end);
+      fixed_base_.power(*result, table, exponents, a, square_of_radix_.data(), begin, end);
     });
     return result;
   }

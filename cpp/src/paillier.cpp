@@ -16,15 +16,14 @@ namespace {
 
 constexpr std::size_t kGrainRandom = 256;
 
-// How large a table may grow: CIPHERLANE_TABLE_MIB, else 96 MiB, which holds windows of 10 bits for a key of 2048 bits.
-// Read window by window over many ciphertexts at once, a table need not fit a cache: each further bit takes a tenth off
-// the time of an encryption and doubles the memory and the time to fill it.
-std::size_t most_table_bytes() {
-  constexpr long kDefault = 96, kMost = 1l << 20;
+// How large a table may grow: CIPHERLANE_TABLE_MIB, else what the backend says.
+std::size_t most_table_bytes(const WindowCosts& costs) {
+  constexpr long kMost = 1l << 20;
   const char* text = std::getenv("CIPHERLANE_TABLE_MIB");
+  if (text == nullptr || *text == '\0') return costs.most_bytes;
   char* end = nullptr;
-  const long mebibytes = text == nullptr || *text == '\0' ? kDefault : std::strtol(text, &end, 10);
-  if ((end != nullptr && *end != '\0') || mebibytes < 1 || mebibytes > kMost)
+  const long mebibytes = std::strtol(text, &end, 10);
+  if (*end != '\0' || mebibytes < 1 || mebibytes > kMost)
     throw std::invalid_argument("CIPHERLANE_TABLE_MIB: expected a whole number of mebibytes from 1 to 1048576, got '" +
                                 std::string(text) + "'");
   return static_cast<std::size_t>(mebibytes) << 20;
@@ -84,7 +83,7 @@ GrowingTable::GrowingTable(const Ring& ring, SecretLimbs base, SecretLimbs inver
       exponent_bits_(exponent_bits),
       costs_(ring.window_costs(kind)),
       fixed_window_(fixed_window),
-      most_window_(most_window(costs_, exponent_bits, most_table_bytes())),
+      most_window_(most_window(costs_, exponent_bits, most_table_bytes(costs_))),
       kind_(kind) {}
 
 std::shared_ptr<const FixedBaseTable> GrowingTable::table_for(std::size_t count) {
@@ -124,8 +123,8 @@ std::shared_ptr<const FixedBaseTable> GrowingTable::table_for(std::size_t count)
   return made;
 }
 
-ResiduesPtr GrowingTable::power(const Limb* exponents, std::size_t exponent_limbs, const Limb* a, std::size_t count) {
-  return ring_.fixed_base_power(*table_for(count), exponents, exponent_limbs, a, count);
+ResiduesPtr GrowingTable::power(Numbers exponents, Numbers a, std::size_t count) {
+  return ring_.fixed_base_power(*table_for(count), exponents, a, count);
 }
 
 std::size_t GrowingTable::window_bits() {
@@ -159,8 +158,9 @@ PublicContext::PublicContext(Limbs modulus, Limbs obfuscator_base, const std::st
                                           std::move(inverse), noise_exponent_bits(), window_bits, Exponent::kPublic);
 }
 
-void PublicContext::check_plaintexts(const char* name, const Limb* plaintexts, std::size_t count) const {
-  check_below(name, plaintexts, count, plaintext_limbs(), modulus_.data(), "n");
+void PublicContext::check_plaintexts(const char* name, Numbers plaintexts, std::size_t count) const {
+  if (plaintexts.memory == Memory::kHost)
+    check_below(name, plaintexts.values, count, plaintext_limbs(), modulus_.data(), "n");
 }
 
 ResiduesPtr PublicContext::upload(const Limb* ciphertexts, std::size_t count) const {
@@ -169,18 +169,12 @@ ResiduesPtr PublicContext::upload(const Limb* ciphertexts, std::size_t count) co
   return ring_->upload(ciphertexts, count);
 }
 
-ResiduesPtr PublicContext::obfuscated(const Limb* a, std::size_t count) {
+ResiduesPtr PublicContext::obfuscated(Numbers a, std::size_t count) {
   if (!table_) {
     const ResiduesPtr noise = classic_obfuscators(count);
-    return a == nullptr ? noise : ring_->multiply_one_plus(*noise, a, count);
+    return a.values == nullptr ? noise : ring_->multiply_one_plus(*noise, a, count);
   }
-  const std::size_t bits = noise_exponent_bits();
-  const std::size_t limbs = limbs_for_bits(bits);
-  SecretLimbs exponents(count * limbs);
-  parallel_for(count, kGrainRandom, [&](std::size_t begin, std::size_t end) {
-    random_bits(exponents.data() + begin * limbs, end - begin, bits, limbs);
-  });
-  return table_->power(exponents.data(), limbs, a, count);
+  return table_->power(ring_->random_numbers(count, noise_exponent_bits())->view(), a, count);
 }
 
 ResiduesPtr PublicContext::classic_obfuscators(std::size_t count) const {
@@ -194,15 +188,15 @@ ResiduesPtr PublicContext::classic_obfuscators(std::size_t count) const {
                              Exponent::kPublic);
 }
 
-ResiduesPtr PublicContext::encrypt(const Limb* plaintexts, std::size_t count) {
+ResiduesPtr PublicContext::encrypt(Numbers plaintexts, std::size_t count) {
   check_plaintexts("plaintexts", plaintexts, count);
   return obfuscated(plaintexts, count);
 }
 
 ResiduesPtr PublicContext::encrypt_with_obfuscators(const Limb* plaintexts, const Limb* obfuscators,
                                                     std::size_t count) const {
-  check_plaintexts("plaintexts", plaintexts, count);
-  check_plaintexts("obfuscators", obfuscators, count);
+  check_plaintexts("plaintexts", this->plaintexts(plaintexts), count);
+  check_plaintexts("obfuscators", this->plaintexts(obfuscators), count);
   check_not_zero("obfuscators", obfuscators, count, plaintext_limbs());
   const std::size_t narrow = plaintext_limbs();
   const std::size_t limbs = ciphertext_limbs();
@@ -210,30 +204,30 @@ ResiduesPtr PublicContext::encrypt_with_obfuscators(const Limb* plaintexts, cons
   for (std::size_t i = 0; i < count; ++i) std::copy_n(obfuscators + i * narrow, narrow, bases.data() + i * limbs);
   const ResiduesPtr noise = ring_->power_shared(*ring_->upload(bases.data(), count), modulus_.data(),
                                                 ring_->modulus_bits(), Exponent::kPublic);
-  return ring_->multiply_one_plus(*noise, plaintexts, count);
+  return ring_->multiply_one_plus(*noise, this->plaintexts(plaintexts), count);
 }
 
 ResiduesPtr PublicContext::encrypt_with_exponents(const Limb* plaintexts, const Limb* exponents, std::size_t count) {
   if (!table_) throw std::invalid_argument("exponents: expected a DJN key (one with h_s), got a classic key");
-  check_plaintexts("plaintexts", plaintexts, count);
+  check_plaintexts("plaintexts", this->plaintexts(plaintexts), count);
   const std::size_t limbs = limbs_for_bits(noise_exponent_bits());
   for (std::size_t i = 0; i < count; ++i)
     if (bit_length(exponents + i * limbs, limbs) > noise_exponent_bits())
       throw std::invalid_argument("exponents[" + std::to_string(i) + "]: expected a number below 2^" +
                                   std::to_string(noise_exponent_bits()));
-  return table_->power(exponents, limbs, plaintexts, count);
+  return table_->power({exponents, limbs}, this->plaintexts(plaintexts), count);
 }
 
 ResiduesPtr PublicContext::encrypt_without_obfuscator(const Limb* plaintexts, std::size_t count) const {
-  check_plaintexts("plaintexts", plaintexts, count);
+  check_plaintexts("plaintexts", this->plaintexts(plaintexts), count);
   Limbs one(ciphertext_limbs(), 0);
   one[0] = 1;
-  return ring_->multiply_one_plus(*ring_->upload(one.data(), 1), plaintexts, count);
+  return ring_->multiply_one_plus(*ring_->upload(one.data(), 1), this->plaintexts(plaintexts), count);
 }
 
 ResiduesPtr PublicContext::rerandomise(const Residues& x) {
   if (x.count() == 0) return ring_->take(x, nullptr, 0);
-  return ring_->multiply(x, *obfuscated(nullptr, x.count()));
+  return ring_->multiply(x, *obfuscated({}, x.count()));
 }
 
 ResiduesPtr PublicContext::subtract(const Residues& a, const ResiduesPtr& b) const {
@@ -241,8 +235,8 @@ ResiduesPtr PublicContext::subtract(const Residues& a, const ResiduesPtr& b) con
 }
 
 ResiduesPtr PublicContext::add_plaintexts(const Residues& a, const Limb* plaintexts, std::size_t count) const {
-  check_plaintexts("plaintexts", plaintexts, count);
-  return ring_->multiply_one_plus(a, plaintexts, count);
+  check_plaintexts("plaintexts", this->plaintexts(plaintexts), count);
+  return ring_->multiply_one_plus(a, this->plaintexts(plaintexts), count);
 }
 
 ResiduesPtr PublicContext::multiply(const ResiduesPtr& a, Numbers factors, const bool* negative,
@@ -393,27 +387,26 @@ PrivateContext::PrivateContext(std::shared_ptr<PublicContext> public_context, Se
   join_plaintext_ = public_->ring().linear_form({plaintext_p, plaintext_q});
 }
 
-SecretLimbs PrivateContext::decrypt(const Residues& ciphertexts) const {
+PlainPtr PrivateContext::decrypt(const Residues& ciphertexts) const {
   const std::size_t count = ciphertexts.count();
-  const std::size_t width = public_->ciphertext_limbs();
-  SecretLimbs canonical(count * width);
-  public_->download(ciphertexts, canonical.data());
+  const PlainPtr canonical = public_->ring().values(ciphertexts);
   SecretLimbs strange(count, 0);  // not zero where the obfuscator did not vanish
   const auto logarithms = [&](const Half& half) {
     // u = c^e mod p^2 = 1 + L(u) p: in base p, L(u) is the second digit, and the first is 1.
     const std::size_t limbs = half.ring->digit_limbs();
-    const ResiduesPtr c = half.ring->evaluate(*half.from_ciphertext, {{canonical.data(), width}}, count);
+    const ResiduesPtr c = half.ring->evaluate(*half.from_ciphertext, {canonical->view()}, count);
     const ResiduesPtr u = half.ring->power_shared(*c, half.exponent.data(), half.exponent_bits, Exponent::kSecret);
-    SecretLimbs logarithm(count * limbs), first(count * limbs);
-    half.ring->download_digits(*u, first.data(), logarithm.data());
+    const auto [ones, logarithm] = half.ring->digits(*u);
+    SecretLimbs first(count * limbs);
+    ones->read(first.data());
     for (std::size_t i = 0; i < count; ++i) {
       first[i * limbs] ^= 1;
       strange[i] |= ~mask_zero(first.data() + i * limbs, limbs);
     }
     return logarithm;
   };
-  const SecretLimbs l_p = logarithms(p_);
-  const SecretLimbs l_q = logarithms(q_);
+  const PlainPtr l_p = logarithms(p_);
+  const PlainPtr l_q = logarithms(q_);
   declassify(strange.data(), count * sizeof(Limb));
   const auto offender = std::find_if(strange.begin(), strange.end(), [](Limb mask) { return mask != 0; });
   if (offender != strange.end())
@@ -421,15 +414,11 @@ SecretLimbs PrivateContext::decrypt(const Residues& ciphertexts) const {
                             "]: expected an obfuscator that vanishes under this key, got another; a key of scheme "
                             "'short' decrypts only what "
                             "was encrypted with its own h_s");
-  const ResiduesPtr joined = public_->ring().evaluate(
-      *join_plaintext_, {{l_p.data(), p_.ring->digit_limbs()}, {l_q.data(), q_.ring->digit_limbs()}}, count);
-  SecretLimbs plaintexts(count * public_->plaintext_limbs()), ignored(plaintexts.size());
-  public_->ring().download_digits(*joined, plaintexts.data(), ignored.data());
-  return plaintexts;
+  const ResiduesPtr joined = public_->ring().evaluate(*join_plaintext_, {l_p->view(), l_q->view()}, count);
+  return public_->ring().digits(*joined).first;
 }
 
-SecretLimbs PrivateContext::half_noise(Half& half, const SecretLimbs& shared_exponents, std::size_t count,
-                                       Noise noise) const {
+PlainPtr PrivateContext::half_noise(Half& half, Numbers shared_exponents, std::size_t count, Noise noise) const {
   const std::size_t limbs = half.ring->digit_limbs();
   const auto draw = [&](Limb* out, std::size_t width) {  // uniform in [1, p), each at a stride of `width`
     parallel_for(count, kGrainRandom, [&](std::size_t begin, std::size_t end) {
@@ -438,11 +427,11 @@ SecretLimbs PrivateContext::half_noise(Half& half, const SecretLimbs& shared_exp
   };
   ResiduesPtr powers;
   if (noise == Noise::kDjn) {
-    powers = half.djn->power(shared_exponents.data(), limbs_for_bits(public_->noise_exponent_bits()), nullptr, count);
+    powers = half.djn->power(shared_exponents, {}, count);
   } else if (noise == Noise::kExact) {
     SecretLimbs exponents(count * limbs);
     draw(exponents.data(), limbs);
-    powers = half.exact->power(exponents.data(), limbs, nullptr, count);
+    powers = half.exact->power({exponents.data(), limbs}, {}, count);
   } else {
     // r -> r^q permutes Z_p*, so r^n = (r^q)^p mod p^2 is distributed like s^p for uniform s in Z_p*.
     SecretLimbs bases(count * half.ring->limbs(), 0);
@@ -450,9 +439,7 @@ SecretLimbs PrivateContext::half_noise(Half& half, const SecretLimbs& shared_exp
     powers = half.ring->power_shared(*half.ring->upload(bases.data(), count), half.prime.data(),
                                      half.ring->modulus_bits(), Exponent::kSecret);
   }
-  SecretLimbs canonical(count * half.ring->limbs());
-  half.ring->download(*powers, canonical.data());
-  return canonical;
+  return half.ring->values(*powers);
 }
 
 ResiduesPtr PrivateContext::obfuscators(std::size_t count, Noise noise) {
@@ -460,19 +447,12 @@ ResiduesPtr PrivateContext::obfuscators(std::size_t count, Noise noise) {
     throw std::invalid_argument("noise: 'djn' needs a key with h_s; this key has none");
   if (noise == Noise::kExact && (!p_.exact || !q_.exact))
     throw std::invalid_argument("noise: 'exact' needs generators of Z_p* and Z_q*; this key has none");
-  SecretLimbs exponents;
-  if (noise == Noise::kDjn) {
-    const std::size_t bits = public_->noise_exponent_bits();
-    const std::size_t limbs = limbs_for_bits(bits);
-    exponents.resize(count * limbs);
-    parallel_for(count, kGrainRandom, [&](std::size_t begin, std::size_t end) {
-      random_bits(exponents.data() + begin * limbs, end - begin, bits, limbs);
-    });
-  }
-  const SecretLimbs u_p = half_noise(p_, exponents, count, noise);
-  const SecretLimbs u_q = half_noise(q_, exponents, count, noise);
-  return public_->ring().evaluate(*join_ciphertext_, {{u_p.data(), p_.ring->limbs()}, {u_q.data(), q_.ring->limbs()}},
-                                  count);
+  PlainPtr exponents;
+  if (noise == Noise::kDjn) exponents = public_->ring().random_numbers(count, public_->noise_exponent_bits());
+  const Numbers shared = exponents ? exponents->view() : Numbers{};
+  const PlainPtr u_p = half_noise(p_, shared, count, noise);
+  const PlainPtr u_q = half_noise(q_, shared, count, noise);
+  return public_->ring().evaluate(*join_ciphertext_, {u_p->view(), u_q->view()}, count);
 }
 
 std::size_t PrivateContext::window_bits(Noise noise) const {
@@ -480,7 +460,7 @@ std::size_t PrivateContext::window_bits(Noise noise) const {
   return noise == Noise::kClassic || !table ? 0 : table->window_bits();
 }
 
-ResiduesPtr PrivateContext::encrypt(const Limb* plaintexts, std::size_t count, Noise noise) {
+ResiduesPtr PrivateContext::encrypt(Numbers plaintexts, std::size_t count, Noise noise) {
   public_->check_plaintexts("plaintexts", plaintexts, count);
   return public_->ring().multiply_one_plus(*obfuscators(count, noise), plaintexts, count);
 }

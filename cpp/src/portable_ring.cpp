@@ -17,8 +17,8 @@ class Arithmetic {
   static constexpr std::size_t kMostSharedBits = 5;
 
   static WindowCosts window_costs(Exponent kind) {
-    if (kind == Exponent::kPublic) return {1, 16, 1.8, 0.8, 0, 0};
-    return {1, 8, 1.8, 0.8, 0.01, 0};
+    if (kind == Exponent::kPublic) return {1, 16, 1.8, 0.8, 0, 0, 0};
+    return {1, 8, 1.8, 0.8, 0.01, 0, 0};
   }
 
   Arithmetic(const Limb* modulus, std::size_t limbs) : modulus_(modulus, limbs) {}

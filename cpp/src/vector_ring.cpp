@@ -21,10 +21,10 @@ class VectorArithmetic {
   static_assert(std::size_t{1} << kMostSharedBits <= Kernels::kMostGroups);
 
   static WindowCosts window_costs(Exponent kind) {
-    if (kind == Exponent::kPublic) return {1, 16, 1.8, 0.8, 0, 0};
+    if (kind == Exponent::kPublic) return {1, 16, 1.8, 0.8, 0, 0, 0};
     // Measured on Zen 5: permutations read eight entries at once, AVX2 has to mask them one by one.
     constexpr double kLookUp = kLanes == 8 ? 0.0025 : 0.013;
-    return {Kernels::kFewestSelectBits, Kernels::kMostSelectBits, 1.8, 0.8, kLookUp, 0};
+    return {Kernels::kFewestSelectBits, Kernels::kMostSelectBits, 1.8, 0.8, kLookUp, 0, 0};
   }
 
   VectorArithmetic(const Limb* modulus, std::size_t limbs)

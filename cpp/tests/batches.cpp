@@ -49,7 +49,7 @@ class Session {
                        [](auto s, auto t) { return s + t; });
     expect("rerandomise", *context_->rerandomise(*x), a);
     for (const Noise noise : noises_) {
-      expect("encrypt by the holder", *holder_.encrypt(encoded(b).data(), count, noise), b);
+      expect("encrypt by the holder", *holder_.encrypt(context_->plaintexts(encoded(b).data()), count, noise), b);
       expect("rerandomise by the holder", *holder_.rerandomise(*x, noise), a);
     }
     expect("encrypt without obfuscator", *context_->encrypt_without_obfuscator(encoded(a).data(), count), a);
@@ -69,8 +69,9 @@ class Session {
     const auto work = [&](std::size_t t) {
       try {
         const Values values = values_for(count, static_cast<std::int64_t>(t));
-        const ResiduesPtr x =
-            t % 2 == 0 ? encrypt(values) : holder_.encrypt(encoded(values).data(), count, Noise::kDjn);
+        const ResiduesPtr x = t % 2 == 0
+                                  ? encrypt(values)
+                                  : holder_.encrypt(context_->plaintexts(encoded(values).data()), count, Noise::kDjn);
         ciphertexts[t].resize(count * context_->ciphertext_limbs());
         context_->download(*x, ciphertexts[t].data());
         expect("encrypt in many threads", *x, values);
@@ -101,10 +102,17 @@ class Session {
     return plaintexts;
   }
 
-  ResiduesPtr encrypt(const Values& values) const { return context_->encrypt(encoded(values).data(), values.size()); }
+  SecretLimbs decrypted(const Residues& x) const {
+    SecretLimbs plaintexts(x.count() * context_->plaintext_limbs());
+    holder_.decrypt(x)->read(plaintexts.data());
+    return plaintexts;
+  }
+  ResiduesPtr encrypt(const Values& values) const {
+    return context_->encrypt(context_->plaintexts(encoded(values).data()), values.size());
+  }
 
   void expect(const std::string& what, const Residues& x, const Values& expected) const {
-    const SecretLimbs plaintexts = holder_.decrypt(x);
+    const SecretLimbs plaintexts = decrypted(x);
     Values values(x.count());
     decode(values.data(), plaintexts.data(), values.size(), kIntegers, context_->modulus().data(),
            context_->plaintext_limbs());
@@ -215,9 +223,9 @@ class Session {
       if (i % 4 == 2) m[0] = i / 4 % 2;
       if (i % 4 == 3) std::fill_n(m, limbs - 1, ~Limb{0} << i % 64);
     }
-    for (const ResiduesPtr& x :
-         {context_->encrypt(plaintexts.data(), count), holder_.encrypt(plaintexts.data(), count, Noise::kDjn)}) {
-      const SecretLimbs decrypted = holder_.decrypt(*x);
+    for (const ResiduesPtr& x : {context_->encrypt(context_->plaintexts(plaintexts.data()), count),
+                                 holder_.encrypt(context_->plaintexts(plaintexts.data()), count, Noise::kDjn)}) {
+      const SecretLimbs decrypted = this->decrypted(*x);
       if (!std::equal(decrypted.begin(), decrypted.end(), plaintexts.begin()))
         fail("a hard plaintext comes back changed");
     }

@@ -60,12 +60,13 @@ bool run_private(const Key& key) {
     Limbs ciphertexts(kCount * context->ciphertext_limbs());
     context->download(x, ciphertexts.data());
     declassify_all(ciphertexts);
-    SecretLimbs decrypted = holder.decrypt(*context->upload(ciphertexts.data(), kCount));
+    SecretLimbs decrypted(kCount * context->plaintext_limbs());
+    holder.decrypt(*context->upload(ciphertexts.data(), kCount))->read(decrypted.data());
     declassify_all(decrypted);
     correct = correct && std::equal(decrypted.begin(), decrypted.end(), expected.begin());
   };
   for (const Noise noise : tests::noises_of(key)) {
-    const ResiduesPtr x = holder.encrypt(plaintexts.data(), kCount, noise);
+    const ResiduesPtr x = holder.encrypt(context->plaintexts(plaintexts.data()), kCount, noise);
     check(*x);
     check(*holder.rerandomise(*x, noise));
   }
@@ -84,7 +85,7 @@ bool run_leak(const Key& key, bool branch) {
   }
   // The inverse is only read, never checked.
   const auto table = ring.fixed_base_table(base.data(), base.data(), bits, 4, Exponent::kPublic);
-  return ring.fixed_base_power(*table, exponent.data(), exponent.size(), nullptr, 1) != nullptr;
+  return ring.fixed_base_power(*table, {exponent.data(), exponent.size()}, {}, 1) != nullptr;
 }
 
 }  // namespace

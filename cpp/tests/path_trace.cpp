@@ -45,9 +45,12 @@ __attribute__((noinline)) void run(const Key& given, const std::string& backend,
   });
   ResiduesPtr x;
   for (const Noise noise : tests::noises_of(key))
-    step(kNoises[static_cast<int>(noise)], [&] { x = holder->encrypt(plaintexts.data(), kCount, noise); });
-  SecretLimbs decrypted;
-  step("decrypt", [&] { decrypted = holder->decrypt(*x); });
+    step(kNoises[static_cast<int>(noise)],
+         [&] { x = holder->encrypt(context->plaintexts(plaintexts.data()), kCount, noise); });
+  PlainPtr plain;
+  step("decrypt", [&] { plain = holder->decrypt(*x); });
+  SecretLimbs decrypted(plaintexts.size());
+  plain->read(decrypted.data());
   if (!std::equal(plaintexts.begin(), plaintexts.end(), decrypted.begin()))
     throw std::runtime_error("a decrypted plaintext is not the one encrypted");
   // What follows is variable-time and must differ.

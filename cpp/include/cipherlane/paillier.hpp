@@ -31,8 +31,8 @@ class GrowingTable {
  public:
   GrowingTable(const Ring& ring, SecretLimbs base, SecretLimbs inverse, std::size_t exponent_bits,
                std::size_t fixed_window, Exponent kind);
-  // (1 + a_i m) base^(exponent_i); a may be null.
-  ResiduesPtr power(const Limb* exponents, std::size_t exponent_limbs, const Limb* a, std::size_t count);
+  // (1 + a_i m) base^(exponent_i); a may be none.
+  ResiduesPtr power(Numbers exponents, Numbers a, std::size_t count);
   // Of the table there is now; 0 before the first power.
   std::size_t window_bits();
 
@@ -72,7 +72,8 @@ class PublicContext {
   ResiduesPtr upload(const Limb* ciphertexts, std::size_t count) const;
   void download(const Residues& x, Limb* ciphertexts) const { ring_->download(x, ciphertexts); }
 
-  ResiduesPtr encrypt(const Limb* plaintexts, std::size_t count);
+  // Plaintexts on the host are checked; those in the backend's memory come from its own encoder.
+  ResiduesPtr encrypt(Numbers plaintexts, std::size_t count);
   ResiduesPtr encrypt_with_obfuscators(const Limb* plaintexts, const Limb* obfuscators, std::size_t count) const;
   ResiduesPtr encrypt_with_exponents(const Limb* plaintexts, const Limb* exponents, std::size_t count);
   ResiduesPtr encrypt_without_obfuscator(const Limb* plaintexts, std::size_t count) const;
@@ -92,11 +93,12 @@ class PublicContext {
   // -1, or the index of the first ciphertext that shares a factor with n.
   std::int64_t first_not_invertible(const Residues& x) const;
 
-  void check_plaintexts(const char* name, const Limb* plaintexts, std::size_t count) const;
+  void check_plaintexts(const char* name, Numbers plaintexts, std::size_t count) const;
+  Numbers plaintexts(const Limb* values) const { return {values, plaintext_limbs()}; }
 
  private:
-  // (1 + a_i n) rho_i for fresh obfuscators rho; a may be null.
-  ResiduesPtr obfuscated(const Limb* a, std::size_t count);
+  // (1 + a_i n) rho_i for fresh obfuscators rho; a may be none.
+  ResiduesPtr obfuscated(Numbers a, std::size_t count);
   ResiduesPtr classic_obfuscators(std::size_t count) const;
 
   std::string backend_;
@@ -115,8 +117,8 @@ class PrivateContext {
                  SecretLimbs generator_q, SecretLimbs order_p = {}, SecretLimbs order_q = {});
 
   // Throws std::domain_error when the key is short and some ciphertext's obfuscator is no power of h_s.
-  SecretLimbs decrypt(const Residues& ciphertexts) const;
-  ResiduesPtr encrypt(const Limb* plaintexts, std::size_t count, Noise noise);
+  PlainPtr decrypt(const Residues& ciphertexts) const;
+  ResiduesPtr encrypt(Numbers plaintexts, std::size_t count, Noise noise);
   ResiduesPtr rerandomise(const Residues& x, Noise noise);
   // Of the noise's tables now: 0 before the first use, and where there is none.
   std::size_t window_bits(Noise noise) const;
@@ -135,7 +137,7 @@ class PrivateContext {
   static ResiduesPtr inverse_in(const Half& half, const Residues& x);
   Half make_half(SecretLimbs prime, SecretLimbs generator, SecretLimbs order) const;
   ResiduesPtr obfuscators(std::size_t count, Noise noise);
-  SecretLimbs half_noise(Half& half, const SecretLimbs& shared_exponents, std::size_t count, Noise noise) const;
+  PlainPtr half_noise(Half& half, Numbers shared_exponents, std::size_t count, Noise noise) const;
 
   std::shared_ptr<PublicContext> public_;
   Half p_, q_;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cipherlane/limbs.hpp"
@@ -44,6 +45,7 @@ struct WindowCosts {
   double step;                         // to multiply by the entry of one window
   double look_up;                      // to read past one entry, where all are read
   std::size_t entry_bytes;             // memory of an entry
+  std::size_t most_bytes;              // of a table, unless the user says otherwise
 };
 
 // Constants c_k of x_1, x_2, ... -> sum_k c_k x_k mod m^2, for plain numbers x_k.
@@ -57,10 +59,31 @@ struct Term {
   std::size_t bits;         // x_k < 2^bits
 };
 
+// Plain numbers lie in the host's memory, or where a backend keeps its batches.
+enum class Memory { kHost, kBackend };
+
+// Plain numbers in canonical form, (count, limbs); values may be null for none.
 struct Numbers {
-  const Limb* values;  // (count, limbs)
-  std::size_t limbs;
+  const Limb* values = nullptr;
+  std::size_t limbs = 0;
+  Memory memory = Memory::kHost;
 };
+
+// Plain numbers that a ring made, in memory of its backend's choice. They are overwritten before it is given back.
+class PlainNumbers {
+ public:
+  explicit PlainNumbers(std::size_t count) : count_(count) {}
+  virtual ~PlainNumbers() = default;
+  PlainNumbers(const PlainNumbers&) = delete;
+  PlainNumbers& operator=(const PlainNumbers&) = delete;
+  std::size_t count() const { return count_; }
+  virtual Numbers view() const = 0;
+  virtual void read(Limb* values) const = 0;  // to the host, (count, limbs)
+
+ private:
+  std::size_t count_;
+};
+using PlainPtr = std::shared_ptr<const PlainNumbers>;
 
 // Whether an exponent may show in timing or in the addresses of memory that is read.
 enum class Exponent { kPublic, kSecret };
@@ -80,11 +103,16 @@ class Ring {
   virtual ResiduesPtr upload(const Limb* values, std::size_t count) const = 0;
   virtual void download(const Residues& x, Limb* values) const = 0;
   virtual void download_digits(const Residues& x, Limb* d0, Limb* d1) const = 0;
+  // The same for numbers that another ring of this backend takes up again.
+  virtual PlainPtr values(const Residues& x) const;
+  virtual std::pair<PlainPtr, PlainPtr> digits(const Residues& x) const;
+  // Uniform in [0, 2^bits), from a generator seeded by the operating system.
+  virtual PlainPtr random_numbers(std::size_t count, std::size_t bits) const;
 
   // Products. Either operand of multiply may hold a single residue that serves all.
   virtual ResiduesPtr multiply(const Residues& x, const Residues& y) const = 0;
   // r_i <- (1 + a_i m) x_i; x may hold a single residue. a: (count, digit_limbs), below m.
-  virtual ResiduesPtr multiply_one_plus(const Residues& x, const Limb* a, std::size_t count) const = 0;
+  virtual ResiduesPtr multiply_one_plus(const Residues& x, Numbers a, std::size_t count) const = 0;
   // r_s <- product of x[indices[i]], offsets[s] <= i < offsets[s+1]; 1 for an empty segment.
   virtual ResiduesPtr segment_product(const Residues& x, const std::int64_t* indices, const std::int64_t* offsets,
                                       std::size_t segments) const = 0;
@@ -98,9 +126,9 @@ class Ring {
                                                                  std::size_t exponent_bits, std::size_t window_bits,
                                                                  Exponent kind) const = 0;
   virtual WindowCosts window_costs(Exponent kind) const = 0;
-  // r_i <- (1 + a_i m) base^(exponent_i). a: (count, digit_limbs), below m; null for zeros.
-  virtual ResiduesPtr fixed_base_power(const FixedBaseTable& table, const Limb* exponents, std::size_t exponent_limbs,
-                                       const Limb* a, std::size_t count) const = 0;
+  // r_i <- (1 + a_i m) base^(exponent_i). a: (count, digit_limbs), below m; none for zeros.
+  virtual ResiduesPtr fixed_base_power(const FixedBaseTable& table, Numbers exponents, Numbers a,
+                                       std::size_t count) const = 0;
   // r[i, c] <- prod_j x[j, c]^weights[i, j], with inverse[j, c] in place of x[j, c] where negative[i, j].
   virtual ResiduesPtr multi_power_vartime(const Residues& x, const Residues* inverse, std::size_t columns,
                                           Numbers weights, const bool* negative, std::size_t rows,
