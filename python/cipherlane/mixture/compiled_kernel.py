@@ -70,7 +70,7 @@ class CompiledKernel:
         for block in self.structure.blocks:
             columns = np.array(block)
             found, log_determinants = upper_factors(spreads[:, columns[:, np.newaxis], columns])
-            require_definite(np.asarray(~np.isnan(log_determinants)), shared)
+            require_definite(~np.isnan(log_determinants), shared)
             # The kernel subtracts sums of squares; the density has half of them.
             found *= np.sqrt(0.5)
             factors.append(found)
@@ -80,7 +80,7 @@ class CompiledKernel:
 
     def _pack_diagonal(self, means: Float64, covariances: Float64, log_weights: Float64) -> tuple[Float64, Float64]:
         variances = np.broadcast_to(covariances[:, np.newaxis] if covariances.ndim == 1 else covariances, means.shape)
-        require_definite(((variances > 0) & np.isfinite(variances)).all(axis=1), shared=False)
+        require_definite(np.asarray(((variances > 0) & np.isfinite(variances)).all(axis=1)), shared=False)
         scales = np.sqrt(0.5 / variances)
         shifts = means * scales
         groups, k = [], 0
