@@ -100,8 +100,8 @@ class TriangularArrays:
         return [xp.concatenate([rows[:, part], ones], axis=1) for part in self._parts()]
 
     def words(self, components: int) -> int:
-        """Return the entries a sample of the largest array that a block of samples takes."""
-        return components * max(self.widths) + sum(self.widths) + len(self.widths)
+        """Return how many numbers a sample of a block takes, with all that is computed of it, at most."""
+        return components * (max(self.widths) + 4) + 3 * (sum(self.widths) + len(self.widths))
 
     def pack(self, means: Array, covariances: Array, log_weights: Array) -> Packed:
         """Return the operands of `densities`."""
@@ -175,8 +175,8 @@ class DiagonalArrays:
         return [rows]
 
     def words(self, components: int) -> int:
-        """Return the entries a sample of the largest array that a block of samples takes."""
-        return max(components, 2) * self.features
+        """Return how many numbers a sample of a block takes, with all that is computed of it, at most."""
+        return components * (self.features + 4) + 4 * self.features
 
     def pack(self, means: Array, covariances: Array, log_weights: Array) -> Packed:
         """Return the operands of `densities`; covariances of shape (K, d) or (K,)."""

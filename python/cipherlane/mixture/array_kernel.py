@@ -12,8 +12,8 @@ from cipherlane.mixture.array_module import Array, ArrayModule
 from cipherlane.mixture.moments import Moments, require_definite
 from cipherlane.mixture.structure import Structure
 
-# Entries of the largest array beside the samples, of which two are alive at a time: 128 MiB in all.
-BLOCK_WORDS = 2**23
+# Numbers that a block of samples takes with all that is computed of it: 128 MiB.
+BLOCK_WORDS = 2**24
 
 
 def log_sums(module: ArrayModule, joint: Array) -> Array:
