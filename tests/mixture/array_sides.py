@@ -41,15 +41,24 @@ class Side:
         return self._module.to_host(array)
 
 
+def working_cupy() -> Any:
+    """Return CuPy, or skip the test for what keeps it from working."""
+    cupy = pytest.importorskip("cupy", reason="CuPy is not installed", exc_type=ImportError)
+    try:
+        available = cupy.is_available()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        pytest.skip(f"CuPy finds no device: {error}")
+    if not available:
+        pytest.skip("CuPy finds no device")
+    return cupy
+
+
 @contextlib.contextmanager
 def side(name: str) -> Iterator[Side]:
     if name == "numba":
         yield Side(name, NUMPY)
     elif name == "cupy":
-        cupy = pytest.importorskip("cupy", reason="CuPy is not installed", exc_type=ImportError)
-        if not cupy.is_available():
-            pytest.skip("CuPy finds no device")
-        yield Side(name, module_of(cupy.zeros(1)))
+        yield Side(name, module_of(working_cupy().zeros(1)))
     else:
         module = NUMPY_PASSES if name == "numpy" else strict_module()
         with recognised(module):

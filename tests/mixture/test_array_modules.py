@@ -30,7 +30,7 @@ from cipherlane.mixture.array_module import recognised
 from cipherlane.mixture.structure import Structure
 
 import strict_arrays
-from array_sides import NOT_COMPILED, NUMPY_PASSES, side
+from array_sides import NOT_COMPILED, NUMPY_PASSES, side, working_cupy
 from strict_arrays import LEFTOVERS, StrictArray, strict_module
 
 TYPES = ("full", "tied", "diag", "spherical", "block")
@@ -498,20 +498,30 @@ def test_the_stand_in_refuses_what_cupy_refuses():
     assert not hasattr(xp, "linspace")
 
 
+def check_parameters(ours, theirs) -> None:
+    offered = inspect.signature(theirs).parameters
+    for name, parameter in inspect.signature(ours).parameters.items():
+        assert name in offered, (ours.__name__, name)
+        assert parameter.kind == offered[name].kind, (ours.__name__, name)
+        assert parameter.default == offered[name].default, (ours.__name__, name)
+
+
 def test_the_stand_in_has_the_functions_of_cupy_with_their_parameters():
     cupy = pytest.importorskip("cupy", reason="CuPy is not installed", exc_type=ImportError)
-    from cupyx.scipy import linalg
-
-    pairs = [(function, getattr(cupy, name)) for name, function in strict_arrays.FUNCTIONS.items() if name != "matmul"]
-    for ours, theirs in [*pairs, (strict_arrays.solve_triangular, linalg.solve_triangular)]:
-        offered = inspect.signature(theirs).parameters
-        for name, parameter in inspect.signature(ours).parameters.items():
-            assert name in offered, (ours.__name__, name)
-            assert parameter.kind == offered[name].kind, (ours.__name__, name)
-            assert parameter.default == offered[name].default, (ours.__name__, name)
+    for name, function in strict_arrays.FUNCTIONS.items():
+        if name != "matmul":  # a generalised ufunc, with the options of all of them
+            check_parameters(function, getattr(cupy, name))
     for name in strict_arrays.UFUNCS:
         assert isinstance(getattr(cupy, name), cupy.ufunc), name
     for name in (*strict_arrays.METHODS, "shape", "ndim", "dtype", "T"):
         assert hasattr(cupy.ndarray, name), name
     assert callable(cupy.matmul)
-    assert callable(cupy.linalg.cholesky)
+    check_parameters(lambda a: a, cupy.linalg.cholesky)
+
+
+@pytest.mark.gpu
+def test_the_stand_in_solves_like_cupy():
+    working_cupy()
+    from cupyx.scipy import linalg  # needs the libraries of CUDA
+
+    check_parameters(strict_arrays.solve_triangular, linalg.solve_triangular)
