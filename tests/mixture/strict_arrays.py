@@ -309,13 +309,15 @@ METHODS = (
 # ---- linear algebra that tells of no failure -----------------------------------------------------------------
 
 
-def _unfinished(matrix: np.ndarray) -> np.ndarray:
-    """Factor columns until a pivot is not positive, and leave the rest as it was."""
+def _unfinished(matrix: np.ndarray, least: float | None = None) -> np.ndarray:
+    """Factor columns until a pivot is not positive and leave the rest as it was, or go on with the least pivot."""
     lower = np.tril(matrix)
     for j in range(len(lower)):
         pivot = lower[j, j] - lower[j, :j] @ lower[j, :j]
         if not pivot > 0:
-            return lower
+            if least is None:
+                return lower
+            pivot = least
         lower[j, j] = np.sqrt(pivot)
         lower[j + 1 :, j] = (lower[j + 1 :, j] - lower[j + 1 :, :j] @ lower[j, :j]) / lower[j, j]
     return lower
@@ -324,6 +326,7 @@ def _unfinished(matrix: np.ndarray) -> np.ndarray:
 # What a failed factorisation may leave: CuPy documents nothing but that it is invalid.
 LEFTOVERS = {
     "unfinished": _unfinished,
+    "small pivots": lambda matrix: _unfinished(matrix, 1e-18),
     "input": np.tril,
     "nan": lambda matrix: np.tril(np.full_like(matrix, np.nan)),
     "identity": lambda matrix: np.eye(len(matrix)),

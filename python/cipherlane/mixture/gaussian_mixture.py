@@ -39,11 +39,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
     ``covariance_type="block"``, ``blocks``, ``threads`` and ``sample_weight`` in `fit`. Each EM iteration is one pass
     over the data on all processors, with memory for a few thousand rows beside it.
 
-    A CuPy array as ``X`` is fitted on its device, with 128 MiB there beside the data and one wait for the device an
-    iteration; other arguments may be NumPy or CuPy arrays, and the fitted arrays are CuPy's. Starts are the same as of
-    a NumPy array with the same ``random_state``: those of ``init_params="kmeans"`` and ``"k-means++"`` are found on the
-    host, for which the data are copied there once a fit. What was fitted on one side is used on the other freely: the
-    parameters follow the data.
+    A CuPy array as ``X`` is fitted on its device: EM takes 128 MiB there beside the data in float64 and the
+    responsibilities of the start, and waits for the device once an iteration. Other arguments may be NumPy or CuPy
+    arrays, and the fitted arrays are CuPy's. Starts are the same as of a NumPy array with the same ``random_state``:
+    those of ``init_params="kmeans"`` and ``"k-means++"`` are found on the host, for which the data are copied there
+    once a fit. What was fitted on one side is used on the other freely: the parameters follow the data.
 
     Parameters
     ----------
