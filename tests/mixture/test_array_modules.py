@@ -289,6 +289,13 @@ def test_a_covariance_that_collapses_during_a_fit_is_named(arrays, kind):
         fit(GaussianMixture(2, covariance_type=kind, reg_covar=0.0, random_state=0), arrays.give(X))
 
 
+@pytest.mark.parametrize("kind", ["full", "tied", "block"])
+def test_singular_covariances_that_a_fit_ends_with_are_named(arrays, kind):
+    X = arrays.give(np.repeat(np.arange(8.0).reshape(8, 1), 2, axis=1))
+    with pytest.raises(SingularCovarianceError, match="is not positive definite"):
+        GaussianMixture(1, covariance_type=kind, reg_covar=0.0, max_iter=0).fit(X)
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 30), st.integers(0, 2**32 - 1), st.floats(0, 11), st.floats(0, 12))
 def test_ill_conditioned_covariances_are_no_errors(width, seed, conditioning, scaling):
