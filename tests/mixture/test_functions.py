@@ -25,6 +25,8 @@ from cipherlane.mixture import (
     sufficient_statistics,
 )
 
+from array_sides import NAMES, side
+
 TYPES = ("full", "tied", "diag", "spherical", "block")
 
 
@@ -48,7 +50,7 @@ def fit(model: GaussianMixture, X: np.ndarray, **options) -> GaussianMixture:
 @pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
 @pytest.mark.parametrize("rows", [1, 7, 8, 9, 31, 32, 33, 255, 256, 257, 1000])
 @pytest.mark.parametrize("columns", [1, 3, 4, 5, 8, 9, 30])
-def test_log_density_equals_scipy_s(kind, rows, columns):
+def test_log_density_equals_scipy_s(arrays, kind, rows, columns):
     rng = np.random.default_rng(rows * 100 + columns)
     components = 1 + rows % 6
     X = 3 * rng.normal(size=(rows, columns)) + 10
@@ -63,13 +65,14 @@ def test_log_density_equals_scipy_s(kind, rows, columns):
             "spherical": lambda k=k: covariances[k] * np.eye(columns),
         }[kind]()
         expected[:, k] = multivariate_normal(means[k], covariance).logpdf(X)
-    np.testing.assert_allclose(log_density(X, means, covariances, kind), expected, rtol=1e-8, atol=1e-8)
+    got = arrays.take(log_density(arrays.give(X), arrays.give(means), arrays.give(covariances), kind))
+    np.testing.assert_allclose(got, expected, rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("rows", [1, 8, 33, 257, 600])
 @pytest.mark.parametrize("columns", [2, 4, 5, 7, 12])
-def test_statistics_equal_plain_sums(kind, rows, columns):
+def test_statistics_equal_plain_sums(arrays, kind, rows, columns):
     rng = np.random.default_rng(columns)
     components = 3
     X = rng.normal(size=(rows, columns)) * 5 - 40
@@ -77,7 +80,9 @@ def test_statistics_equal_plain_sums(kind, rows, columns):
     weight = rng.integers(0, 4, rows) + 0.5
     blocks = [list(range(columns))[::2][::-1], list(range(columns))[1::2]] if kind == "block" else None
     centre = rng.normal(size=columns) - 40
-    got = sufficient_statistics(X, resp, kind, blocks=blocks, sample_weight=weight, centre=centre)
+    given = arrays.give(X), arrays.give(resp), arrays.give(weight)
+    options = {"blocks": blocks, "centre": arrays.give(centre)}
+    got = sufficient_statistics(given[0], given[1], kind, sample_weight=given[2], **options)
     r = resp * weight[:, None]
     scatter = np.einsum("nk,ni,nj->kij", r, X - centre, X - centre)
     if kind == "tied":
@@ -89,63 +94,68 @@ def test_statistics_equal_plain_sums(kind, rows, columns):
         scatter = np.where(free, scatter, 0.0)
     elif kind in ("diag", "spherical"):
         scatter = np.diagonal(scatter, axis1=1, axis2=2)
-    np.testing.assert_allclose(got.counts, r.sum(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(got.sums, r.T @ (X - centre), rtol=1e-9, atol=1e-9 * rows)
-    np.testing.assert_allclose(got.squares, scatter, rtol=1e-9, atol=1e-8 * rows)
+    np.testing.assert_allclose(arrays.take(got.counts), r.sum(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(arrays.take(got.sums), r.T @ (X - centre), rtol=1e-9, atol=1e-9 * rows)
+    np.testing.assert_allclose(arrays.take(got.squares), scatter, rtol=1e-9, atol=1e-8 * rows)
     half = rows // 2
     if half:
-        options = {"blocks": blocks, "centre": centre}
         parts = [
-            sufficient_statistics(X[part], resp[part], kind, sample_weight=weight[part], **options)
+            sufficient_statistics(given[0][part], given[1][part], kind, sample_weight=given[2][part], **options)
             for part in (slice(0, half), slice(half, rows))
         ]
         joined = parts[0] + parts[1]
         assert joined.n_rows == rows
-        np.testing.assert_allclose(joined.squares, got.squares, rtol=1e-9, atol=1e-8 * rows)
+        np.testing.assert_allclose(arrays.take(joined.squares), arrays.take(got.squares), rtol=1e-9, atol=1e-8 * rows)
 
 
-def test_statistics_about_other_points_do_not_add():
-    X, resp = np.arange(6.0).reshape(3, 2), np.ones((3, 1))
+def test_statistics_about_other_points_do_not_add(arrays):
+    X, resp = arrays.give(np.arange(6.0).reshape(3, 2)), arrays.give(np.ones((3, 1)))
     a, b = sufficient_statistics(X, resp, centre=[0, 0]), sufficient_statistics(X, resp, centre=[1, 0])
     with pytest.raises(ValueError, match="same `centre`"):
         a + b
 
 
+@pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 6), st.integers(0, 2**32 - 1))
-def test_responsibilities_equal_those_of_logsumexp(rows, components, seed):
+def test_responsibilities_equal_those_of_logsumexp(name, rows, components, seed):
     rng = np.random.default_rng(seed)
     densities = rng.normal(size=(rows, components)) * 300
     weights = rng.dirichlet(np.ones(components))
-    resp, total = responsibilities(densities, weights)
+    with side(name) as arrays:
+        resp, total = responsibilities(arrays.give(densities), arrays.give(weights))
+        resp = arrays.take(resp)
     joint = densities + np.log(weights)
     np.testing.assert_allclose(resp, np.exp(joint - logsumexp(joint, axis=1, keepdims=True)), atol=1e-12)
     assert total == pytest.approx(logsumexp(joint, axis=1).sum(), rel=1e-12)
 
 
-def test_one_block_is_full_and_single_columns_are_diagonal():
+def test_one_block_is_full_and_single_columns_are_diagonal(arrays):
     X = np.random.default_rng(0).normal(size=(500, 5)) @ np.random.default_rng(1).normal(size=(5, 5))
+    X = arrays.give(X)
     options = {"n_components": 3, "random_state": 0, "max_iter": 10, "tol": 0}
     full = fit(GaussianMixture(**options), X)
     one = fit(GaussianMixture(covariance_type="block", blocks=[[3, 1, 0, 2, 4]], **options), X)
-    np.testing.assert_allclose(one.covariances_, full.covariances_, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(arrays.take(one.covariances_), arrays.take(full.covariances_), rtol=1e-9, atol=1e-10)
     diag = fit(GaussianMixture(covariance_type="diag", **options), X)
     single = fit(GaussianMixture(covariance_type="block", blocks=[[4], [0], [1], [3], [2]], **options), X)
-    np.testing.assert_allclose(np.diagonal(single.covariances_, axis1=1, axis2=2), diag.covariances_, rtol=1e-9)
+    variances = np.diagonal(arrays.take(single.covariances_), axis1=1, axis2=2)
+    np.testing.assert_allclose(variances, arrays.take(diag.covariances_), rtol=1e-9)
 
 
-def test_no_blocks_are_one_block_of_all_columns():
+def test_no_blocks_are_one_block_of_all_columns(arrays):
     X = np.random.default_rng(0).normal(size=(300, 4)) @ np.random.default_rng(1).normal(size=(4, 4))
+    X = arrays.give(X)
     options = {"n_components": 2, "random_state": 0, "max_iter": 5, "tol": 0}
     full = fit(GaussianMixture(**options), X)
     block = fit(GaussianMixture(covariance_type="block", **options), X)
-    np.testing.assert_array_equal(block.covariances_, full.covariances_)
+    np.testing.assert_array_equal(arrays.take(block.covariances_), arrays.take(full.covariances_))
     assert block.bic(X) == full.bic(X)
     resp = full.predict_proba(X)
     assert sufficient_statistics(X, resp, "block").blocks == ((0, 1, 2, 3),)
-    np.testing.assert_array_equal(
-        log_density(X, block.means_, block.covariances_, "block"), log_density(X, full.means_, full.covariances_)
-    )
+    one = log_density(X, block.means_, block.covariances_, "block")
+    other = log_density(X, full.means_, full.covariances_)
+    np.testing.assert_array_equal(arrays.take(one), arrays.take(other))
 
 
 @pytest.mark.parametrize("blocks", [[[0.5, 1], [2]], [0, 1, 2], 3, ["ab", "c"]])
@@ -156,28 +166,28 @@ def test_blocks_that_are_no_lists_of_columns_are_named(blocks):
         GaussianMixture(covariance_type="block", blocks=blocks).fit(np.eye(3))
 
 
-def test_blocks_multiply_the_densities_of_their_columns():
+def test_blocks_multiply_the_densities_of_their_columns(arrays):
     rng = np.random.default_rng(3)
     blocks = [[5, 0, 2], [1], [6, 3, 4]]
     X, means = rng.normal(size=(100, 7)), rng.normal(size=(2, 7))
     covariances = covariances_of("full", 2, 7, rng)
-    got = log_density(X, means, covariances, "block", blocks=blocks)
+    got = log_density(arrays.give(X), arrays.give(means), arrays.give(covariances), "block", blocks=blocks)
     expected = sum(log_density(X[:, b], means[:, b], covariances[:, b][:, :, b], "full") for b in map(list, blocks))
-    np.testing.assert_allclose(got, expected, rtol=1e-10)
+    np.testing.assert_allclose(arrays.take(got), expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
-def test_weights_stand_for_repeated_rows(kind):
+def test_weights_stand_for_repeated_rows(arrays, kind):
     rng = np.random.default_rng(4)
     X, weight = rng.normal(size=(150, 3)), rng.integers(0, 4, 150)
-    start = fit(GaussianMixture(2, covariance_type=kind, random_state=0, max_iter=1), X)
+    start = fit(GaussianMixture(2, covariance_type=kind, random_state=0, max_iter=1), arrays.give(X))
     options = {
         "n_components": 2, "covariance_type": kind, "max_iter": 8, "tol": 0, "weights_init": start.weights_,
         "means_init": start.means_, "precisions_init": start.precisions_,
     }  # fmt: skip
-    weighted = fit(GaussianMixture(**options), X, sample_weight=weight)
-    repeated = fit(GaussianMixture(**options), np.repeat(X, weight, axis=0))
-    np.testing.assert_allclose(weighted.covariances_, repeated.covariances_, rtol=1e-8)
+    weighted = fit(GaussianMixture(**options), arrays.give(X), sample_weight=arrays.give(weight))
+    repeated = fit(GaussianMixture(**options), arrays.give(np.repeat(X, weight, axis=0)))
+    np.testing.assert_allclose(arrays.take(weighted.covariances_), arrays.take(repeated.covariances_), rtol=1e-8)
     assert weighted.lower_bound_ == pytest.approx(repeated.lower_bound_, abs=1e-10)
 
 
@@ -213,25 +223,26 @@ def test_threads_agree():
         np.testing.assert_allclose(other, two.means_, rtol=1e-10, atol=1e-12)
 
 
-def test_an_empty_component_keeps_what_it_had_or_is_refused():
+def test_an_empty_component_keeps_what_it_had_or_is_refused(arrays):
     X = np.arange(10.0).reshape(5, 2)
-    statistics = sufficient_statistics(X, np.array([[1.0, 0.0]] * 5))
+    statistics = sufficient_statistics(arrays.give(X), arrays.give([[1.0, 0.0]] * 5))
     with pytest.raises(ValueError, match=r"components \[1\] have no rows; use fewer components"):
         m_step(statistics)
-    kept = np.array([[0.0, 0.0], [7.0, 8.0]]), np.array([np.eye(2), 3 * np.eye(2)])
+    kept = arrays.give([[0.0, 0.0], [7.0, 8.0]]), arrays.give([np.eye(2), 3 * np.eye(2)])
     with pytest.warns(RuntimeWarning, match=r"components \[1\] have no rows any more"):
-        means, covariances = m_step(statistics, previous=kept)
+        means, covariances = map(arrays.take, m_step(statistics, previous=kept))
     assert means[1].tolist() == [7.0, 8.0]
     assert covariances[1].tolist() == [[3.0, 0.0], [0.0, 3.0]]
     np.testing.assert_allclose(means[0], X.mean(axis=0))
 
 
-def test_duplicated_rows_and_as_many_components_as_rows():
-    X = np.repeat(np.arange(4.0).reshape(2, 2), 5, axis=0)
+def test_duplicated_rows_and_as_many_components_as_rows(arrays):
+    X = arrays.give(np.repeat(np.arange(4.0).reshape(2, 2), 5, axis=0))
     model = fit(GaussianMixture(2, random_state=0), X)
-    assert sorted(model.predict(X).tolist()) == [0] * 5 + [1] * 5
-    single = fit(GaussianMixture(3, covariance_type="diag", random_state=0), np.arange(6.0).reshape(3, 2) ** 2)
-    assert np.isfinite(single.covariances_).all()
+    assert sorted(arrays.take(model.predict(X)).tolist()) == [0] * 5 + [1] * 5
+    X = arrays.give(np.arange(6.0).reshape(3, 2) ** 2)
+    single = fit(GaussianMixture(3, covariance_type="diag", random_state=0), X)
+    assert np.isfinite(arrays.take(single.covariances_)).all()
 
 
 @pytest.mark.parametrize(
@@ -254,40 +265,41 @@ def test_duplicated_rows_and_as_many_components_as_rows():
         ({"threads": 0}, "threads: expected 1 to 1024"),
     ],
 )
-def test_impossible_parameters_are_named(change, message):
-    X = np.random.default_rng(0).normal(size=(8, 3))
+def test_impossible_parameters_are_named(arrays, change, message):
+    X = arrays.give(np.random.default_rng(0).normal(size=(8, 3)))
     with pytest.raises(ValueError, match=message):
         GaussianMixture(**{"n_components": 2, **change}).fit(X)
 
 
-def test_a_constant_column_without_regularisation_is_explained():
+def test_a_constant_column_without_regularisation_is_explained(arrays):
     X = np.random.default_rng(0).normal(size=(50, 3))
     X[:, 1] = 4.0
     for kind in ("full", "diag", "tied"):
         with pytest.raises(ValueError, match=r"not positive definite.*raise reg_covar, drop constant"):
-            GaussianMixture(1, covariance_type=kind, reg_covar=0.0).fit(X)
+            GaussianMixture(1, covariance_type=kind, reg_covar=0.0).fit(arrays.give(X))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_numbers_that_are_not_finite_are_named(bad):
+def test_numbers_that_are_not_finite_are_named(arrays, bad):
     X = np.zeros((4, 2))
     X[2, 1] = bad
+    X = arrays.give(X)
     with pytest.raises(ValueError, match=r"X: expected finite numbers, got .* at index \(2, 1\)"):
         log_density(X, [[0.0, 0.0]], [[1.0, 1.0]], "diag")
-    with pytest.raises(ValueError, match=r"NaN|infinity"):
+    with pytest.raises(ValueError, match=r"NaN|infinity|X: expected finite numbers, got .* at index \(2, 1\)"):
         GaussianMixture().fit(X)
 
 
-def test_bad_responsibilities_and_weights_are_named():
-    X = np.zeros((3, 1))
+def test_bad_responsibilities_and_weights_are_named(arrays):
+    X, ones = arrays.give(np.zeros((3, 1))), arrays.give(np.ones((3, 1)))
     with pytest.raises(ValueError, match=r"resp: expected shape \(3, components\)"):
-        sufficient_statistics(X, np.ones((2, 1)))
+        sufficient_statistics(X, arrays.give(np.ones((2, 1))))
     with pytest.raises(ValueError, match=r"resp: expected numbers of at least 0, got -1.0 at \(0, 0\)"):
-        sufficient_statistics(X, -np.ones((3, 1)))
+        sufficient_statistics(X, -ones)
     with pytest.raises(ValueError, match=r"sample_weight: expected shape \(3,\)"):
-        sufficient_statistics(X, np.ones((3, 1)), sample_weight=[1.0, 2.0])
+        sufficient_statistics(X, ones, sample_weight=arrays.give([1.0, 2.0]))
     with pytest.raises(ValueError, match="sample_weight: expected numbers of at least 0"):
-        sufficient_statistics(X, np.ones((3, 1)), sample_weight=[1.0, -2.0, 0.0])
+        sufficient_statistics(X, ones, sample_weight=arrays.give([1.0, -2.0, 0.0]))
     with pytest.raises(ValueError, match="covariances: expected shape"):
         log_density(X, [[0.0]], [1.0], "full")
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import logsumexp
 
-from cipherlane.mixture.gaussians import Kernel
-from cipherlane.mixture.statistics import check_samples
-from cipherlane.mixture.structure import Float64, Structure, check_finite
+from cipherlane.mixture.array_module import module_of
+from cipherlane.mixture.checks import check_finite, check_samples
+from cipherlane.mixture.kernels import kernel_for, log_sums
+from cipherlane.mixture.structure import Float64, Structure
 from cipherlane.mixture.threads import Workers, thread_count
 
 
@@ -41,6 +41,7 @@ def log_density(
     Parameters
     ----------
     X : array_like of shape (n, d)
+        A CuPy array is read where it is, other arguments follow it, and the result is a CuPy array.
     means : array_like of shape (K, d)
     covariances : array_like
         Shape (K, d, d) for "full" and "block", (d, d) for "tied", (K, d) for "diag", (K,) for "spherical".
@@ -58,7 +59,11 @@ def log_density(
     Raises
     ------
     ValueError
-        If a shape, type or block is not as above, a number is not finite, or a covariance is not positive definite.
+        If a shape, type or block is not as above, or a number is not finite.
+    SingularCovarianceError
+        A `ValueError`, if a covariance is not positive definite.
+    TypeError
+        If ``X`` is on the host and another argument a CuPy array.
 
     Examples
     --------
@@ -67,21 +72,22 @@ def log_density(
     >>> log_density([[0.0, 0.0]], [[0.0, 0.0]], [[1.0, 1.0]], "diag").round(4)
     array([[-1.8379]])
     """
-    samples = check_samples(X)
-    centres = check_samples(means, "means")
+    module = module_of(X)
+    samples = check_samples(X, module=module)
+    centres = check_samples(means, "means", module)
     components, features = centres.shape
     if samples.shape[1] != features:
         raise ValueError(f"means: expected {samples.shape[1]} columns as X has, got {features}")
     structure = Structure.of(covariance_type, features, blocks)
-    spreads = np.asarray(covariances, dtype=np.float64)
+    spreads = module.floats("covariances", covariances)
     expected = covariance_shape(covariance_type, components, features)
     if spreads.shape != expected:
         raise ValueError(f"covariances: expected shape {expected} for {covariance_type!r}, got {spreads.shape}")
     check_finite("covariances", spreads)
     with Workers(thread_count(threads)) as workers:
-        return Kernel.of(structure).densities(
-            structure.arranged(samples), centres, spreads, np.zeros(components), workers
-        )
+        kernel = kernel_for(structure, module, workers)
+        found: Float64 = kernel.densities(kernel.prepare(samples), centres, spreads, module.xp.zeros(components))
+    return found
 
 
 def responsibilities(log_densities: ArrayLike, weights: ArrayLike) -> tuple[Float64, float]:
@@ -90,7 +96,8 @@ def responsibilities(log_densities: ArrayLike, weights: ArrayLike) -> tuple[Floa
     Parameters
     ----------
     log_densities : array_like of shape (n, K)
-        log N_ik. A constant added to a row changes the likelihood by it and the responsibilities not at all.
+        log N_ik. A constant added to a row changes the likelihood by it and the responsibilities not at all. Of a CuPy
+        array the responsibilities are one too.
     weights : array_like of shape (K,)
         pi_k, at least 0; a component of weight 0 gets no responsibility.
 
@@ -114,14 +121,15 @@ def responsibilities(log_densities: ArrayLike, weights: ArrayLike) -> tuple[Floa
     >>> resp.round(6), round(log_likelihood, 6)
     (array([[0.25, 0.75]]), -0.916291)
     """
-    densities = check_samples(log_densities, "log_densities")
-    prior = np.asarray(weights, dtype=np.float64)
+    module = module_of(log_densities)
+    densities = check_samples(log_densities, "log_densities", module)
+    prior = module.floats("weights", weights)
     if prior.shape != (densities.shape[1],):
         raise ValueError(f"weights: expected shape ({densities.shape[1]},), got {prior.shape}")
     check_finite("weights", prior)
     if (prior < 0).any() or not prior.any():
         raise ValueError("weights: expected numbers of at least 0, not all of them 0")
     with np.errstate(divide="ignore"):
-        joint = densities + np.log(prior)
-    normaliser = logsumexp(joint, axis=1)
-    return np.exp(joint - normaliser[:, np.newaxis]), float(normaliser.sum())
+        joint = densities + module.xp.log(prior)
+    normaliser = log_sums(module, joint)
+    return module.xp.exp(joint - normaliser[:, np.newaxis]), float(normaliser.sum())

@@ -9,22 +9,25 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from cipherlane.mixture.array_gaussians import inverse_factors
+from cipherlane.mixture.array_module import NUMPY, Array, ArrayModule, module_of
+from cipherlane.mixture.checks import check_finite, check_sample_weight, check_samples
 from cipherlane.mixture.densities import covariance_shape
-from cipherlane.mixture.gaussians import Kernel
-from cipherlane.mixture.starts import METHODS, initial_responsibilities
+from cipherlane.mixture.kernels import Kernel, kernel_for, log_sums
+from cipherlane.mixture.moments import require_definite
+from cipherlane.mixture.starts import LOOKING, METHODS, initial_responsibilities
 from cipherlane.mixture.statistics import (
     SufficientStatistics,
-    check_sample_weight,
     m_step,
+    next_parameters,
     sufficient_statistics,
 )
-from cipherlane.mixture.structure import Float64, Structure, check_covariance_type, check_finite
+from cipherlane.mixture.structure import Float64, Structure, check_covariance_type
 from cipherlane.mixture.threads import Workers, thread_count
 from cipherlane.threadpools import single_threaded
 
@@ -35,6 +38,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
     p(x) = sum_k pi_k N(x; mu_k, Sigma_k). Parameters, attributes and their meaning are scikit-learn's; added are
     ``covariance_type="block"``, ``blocks``, ``threads`` and ``sample_weight`` in `fit`. Each EM iteration is one pass
     over the data on all processors, with memory for a few thousand rows beside it.
+
+    A CuPy array as ``X`` is fitted on its device: EM takes 128 MiB there beside the data in float64 and the
+    responsibilities of the start, and waits for the device once an iteration. Other arguments may be NumPy or CuPy
+    arrays, and the fitted arrays are CuPy's. Starts are the same as of a NumPy array with the same ``random_state``:
+    those of ``init_params="kmeans"`` and ``"k-means++"`` are found on the host, for which the data are copied there
+    once a fit. What was fitted on one side is used on the other freely: the parameters follow the data.
 
     Parameters
     ----------
@@ -62,11 +71,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         The groups of columns for "block", each column in exactly one. Default: one group of all columns, which makes
         "block" the same as "full".
     threads : int, optional
-        Default: CIPHERLANE_THREADS, or all processors.
+        Default: CIPHERLANE_THREADS, or all processors. A device does not use them.
 
     Attributes
     ----------
     weights_ : ndarray of shape (K,)
+        This and the other arrays are CuPy's if the data that were fitted are.
     means_ : ndarray of shape (K, d)
     covariances_, precisions_, precisions_cholesky_ : ndarray
         Shape (K, d, d) for "full" and "block" (zero between blocks), (d, d) for "tied", (K, d) for "diag", (K,) for
@@ -160,8 +170,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If a parameter is not possible, ``X`` holds NaN or infinity or fewer rows than components, or a covariance
-            becomes singular.
+            If a parameter is not possible, or ``X`` holds NaN or infinity or fewer rows than components.
+        SingularCovarianceError
+            A `ValueError`, if a covariance becomes singular.
+        TypeError
+            If ``X`` is on the host and ``sample_weight`` a CuPy array.
 
         Warns
         -----
@@ -175,12 +188,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit_predict(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> NDArray[np.intp]:
         """Estimate the parameters and return the most likely component of each row."""
-        samples = self._fit(X, sample_weight)
-        return np.asarray(np.argmax(self._weighted_log_density(samples), axis=1), dtype=np.intp)
+        return self._most_likely(self._fit(X, sample_weight))
 
-    def _fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> Float64:
+    def _fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> Array:
         self._check_parameters()
-        samples = validate_data(self, X, dtype=np.float64, order="C", ensure_min_samples=2)
+        module = module_of(X)
+        samples = self._validated(X, reset=True)
         rows, features = samples.shape
         if rows < self.n_components:
             raise ValueError(
@@ -188,21 +201,24 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
                 f"n_components = {self.n_components}, n_samples = {rows}"
             )
         structure = Structure.of(self.covariance_type, features, self.blocks)
-        weights = None if sample_weight is None else check_sample_weight(sample_weight, rows)
-        arranged = structure.arranged(samples)
-        centre = samples.mean(axis=0) if weights is None else np.average(samples, axis=0, weights=weights)
+        weights = None if sample_weight is None else check_sample_weight(sample_weight, rows, module)
+        centre = samples.mean(axis=0) if weights is None else weights @ samples / weights.sum()
         random_state = check_random_state(self.random_state)
         continues = self.warm_start and hasattr(self, "converged_")
+        draws = not continues and any(one is None for one in self._given())
+        seen = module.to_host(samples) if draws and self.init_params in LOOKING else samples
         best_bound = -np.inf
-        best: tuple[Float64, Float64, Float64] | None = None
+        best: tuple[Array, Array, Array] | None = None
         with single_threaded("blas"), Workers(thread_count(self.threads)) as workers:
+            kernel = kernel_for(structure, module, workers)
+            prepared = kernel.prepare(samples)
             for start in range(1 if continues else self.n_init):
                 self._report_start(start)
                 if continues:
-                    parameters = self.weights_, self.means_, self.covariances_
+                    parameters = self._parameters(module)
                 else:
-                    parameters = self._start(samples, structure, weights, random_state)
-                parameters, bounds, converged = self._iterate(arranged, structure, parameters, weights, centre, workers)
+                    parameters = self._start(samples, seen, weights, random_state)
+                parameters, bounds, converged = self._iterate(prepared, kernel, structure, parameters, weights, centre)
                 self._report_end(bounds, converged)
                 if best is None or bounds[-1] > best_bound:
                     best, best_bound = parameters, bounds[-1]
@@ -219,33 +235,34 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
                 stacklevel=3,
             )
         self.weights_, self.means_, self.covariances_ = best
-        self.precisions_cholesky_ = _precision_factors(self.covariances_, self.covariance_type)
+        self.precisions_cholesky_ = _precision_factors(module, self.covariances_, self.covariance_type)
         self.precisions_ = _precisions(self.precisions_cholesky_, self.covariance_type)
-        checked: Float64 = samples
-        return checked
+        return samples
 
     def _iterate(
         self,
-        X: Float64,
+        X: Array,
+        kernel: Kernel,
         structure: Structure,
-        parameters: tuple[Float64, Float64, Float64],
-        sample_weight: Float64 | None,
-        centre: Float64,
-        workers: Workers,
-    ) -> tuple[tuple[Float64, Float64, Float64], list[float], bool]:
+        parameters: tuple[Array, Array, Array],
+        sample_weight: Array | None,
+        centre: Array,
+    ) -> tuple[tuple[Array, Array, Array], list[float], bool]:
         """Run EM from the given parameters; return the last ones, the mean log-likelihoods, whether they settled."""
-        kernel = Kernel.of(structure)
-        total_weight = len(X) if sample_weight is None else sample_weight.sum()
+        module = module_of(X)
+        total_weight = float(X.shape[0] if sample_weight is None else sample_weight.sum())
         weights, means, covariances = parameters
         bounds: list[float] = []
         since = time.perf_counter()
         for iteration in range(1, self.max_iter + 1):
             with np.errstate(divide="ignore"):
-                log_weights = np.log(weights)
-            likelihood, raw = kernel.em(X, means, covariances, log_weights, centre, sample_weight, workers)
+                log_weights = module.xp.log(weights)
+            likelihood, moments = kernel.em(X, means, covariances, log_weights, centre, sample_weight)
             bounds.append(likelihood / total_weight)
-            statistics = SufficientStatistics.from_raw(kernel, raw, means, centre, len(X))
-            means, covariances = m_step(statistics, reg_covar=self.reg_covar, previous=(means, covariances))
+            statistics = SufficientStatistics.of(structure, moments, X.shape[0])
+            means, covariances = next_parameters(
+                statistics, moments.host_counts, self.reg_covar, previous=(means, covariances)
+            )
             weights = statistics.counts / statistics.counts.sum()
             change = bounds[-1] - bounds[-2] if iteration > 1 else np.inf
             since = self._report_iteration(iteration, change, since)
@@ -253,20 +270,18 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
                 return (weights, means, covariances), bounds, True
         return (weights, means, covariances), bounds or [-np.inf], False
 
+    def _given(self) -> tuple[ArrayLike | None, ArrayLike | None, ArrayLike | None]:
+        return self.weights_init, self.means_init, self.precisions_init
+
     def _start(
-        self,
-        X: Float64,
-        structure: Structure,
-        sample_weight: Float64 | None,
-        random_state: np.random.RandomState,
-    ) -> tuple[Float64, Float64, Float64]:
-        components, features = self.n_components, X.shape[1]
-        given = (self.weights_init, self.means_init, self.precisions_init)
-        weights: Float64 = np.empty(0)
-        means: Float64 = np.empty(0)
-        covariances: Float64 = np.empty(0)
-        if any(one is None for one in given):
-            resp = initial_responsibilities(X, components, self.init_params, random_state, sample_weight)
+        self, X: Array, seen: Array, sample_weight: Array | None, random_state: np.random.RandomState
+    ) -> tuple[Array, Array, Array]:
+        """Return the first parameters; ``seen`` are the samples where `initial_responsibilities` wants them."""
+        module = module_of(X)
+        weights = means = covariances = None
+        if any(one is None for one in self._given()):
+            seen_weight = None if sample_weight is None else module_of(seen).moved(sample_weight)
+            resp = initial_responsibilities(seen, self.n_components, self.init_params, random_state, seen_weight)
             statistics = sufficient_statistics(
                 X,
                 resp,
@@ -277,26 +292,21 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
             )
             means, covariances = self._first_m_step(statistics, X)
             weights = statistics.counts / statistics.counts.sum()
+        # Small arrays, checked on the host wherever they come from.
         if self.weights_init is not None:
-            weights = self._checked_weights(self.weights_init)
+            weights = module.moved(self._checked_weights(NUMPY.moved(self.weights_init)))
         if self.means_init is not None:
-            means = np.asarray(self.means_init, dtype=np.float64)
-            if tuple(means.shape) != (components, features):
-                raise ValueError(
-                    f"The parameter 'means' should have the shape of ({components}, {features}), but got {means.shape}"
-                )
-            check_finite("means_init", means)
+            means = module.moved(self._checked_means(NUMPY.moved(self.means_init), X.shape[1]))
         if self.precisions_init is not None:
-            covariances = self._covariances_of(self.precisions_init, features)
+            covariances = module.moved(self._covariances_of(NUMPY.moved(self.precisions_init), X.shape[1]))
         return weights, means, covariances
 
-    def _first_m_step(self, statistics: SufficientStatistics, X: Float64) -> tuple[Float64, Float64]:
+    def _first_m_step(self, statistics: SufficientStatistics, X: Array) -> tuple[Array, Array]:
         """Start a component that got no rows, as k-means may leave one among equal rows, from all of them."""
         if (statistics.counts > 0).all():
             return m_step(statistics, reg_covar=self.reg_covar)
-        whole = sufficient_statistics(
-            X, np.full((len(X), self.n_components), 1.0), self.covariance_type, blocks=self.blocks
-        )
+        everywhere = module_of(X).xp.ones((X.shape[0], self.n_components))
+        whole = sufficient_statistics(X, everywhere, self.covariance_type, blocks=self.blocks)
         return m_step(statistics, reg_covar=self.reg_covar, previous=m_step(whole, reg_covar=self.reg_covar))
 
     # ---- parameters ------------------------------------------------------------------------------------------
@@ -318,63 +328,97 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         if self.init_params not in METHODS:
             raise ValueError(f"init_params: expected one of {', '.join(map(repr, METHODS))}, got {self.init_params!r}")
 
-    def _checked_weights(self, weights: ArrayLike) -> Float64:
-        array = np.asarray(weights, dtype=np.float64)
-        if array.shape != (self.n_components,):
+    def _checked_weights(self, weights: Float64) -> Float64:
+        if weights.shape != (self.n_components,):
             raise ValueError(
-                f"The parameter 'weights' should have the shape of ({self.n_components},), but got {array.shape}"
+                f"The parameter 'weights' should have the shape of ({self.n_components},), but got {weights.shape}"
             )
-        if not ((array >= 0) & (array <= 1)).all():
+        if not ((weights >= 0) & (weights <= 1)).all():
             raise ValueError("weights_init: expected numbers from 0 to 1")
-        if not np.isclose(array.sum(), 1.0):
-            raise ValueError(f"weights_init: expected numbers that sum to 1, got a sum of {array.sum():.6g}")
-        return array
+        if not np.isclose(weights.sum(), 1.0):
+            raise ValueError(f"weights_init: expected numbers that sum to 1, got a sum of {weights.sum():.6g}")
+        return weights
 
-    def _covariances_of(self, precisions: ArrayLike, features: int) -> Float64:
-        array = np.asarray(precisions, dtype=np.float64)
+    def _checked_means(self, means: Float64, features: int) -> Float64:
+        if means.shape != (self.n_components, features):
+            raise ValueError(
+                f"The parameter 'means' should have the shape of ({self.n_components}, {features}), but got "
+                f"{means.shape}"
+            )
+        check_finite("means_init", means)
+        return means
+
+    def _covariances_of(self, precisions: Float64, features: int) -> Float64:
         expected = covariance_shape(self.covariance_type, self.n_components, features)
-        if array.shape != expected:
+        if precisions.shape != expected:
             raise ValueError(
                 f"The parameter '{self.covariance_type} precision' should have the shape of {expected}, but got "
-                f"{array.shape}"
+                f"{precisions.shape}"
             )
-        check_finite("precisions_init", array)
+        check_finite("precisions_init", precisions)
         if self.covariance_type in ("diag", "spherical"):
-            if (array <= 0).any():
+            if (precisions <= 0).any():
                 raise ValueError("precisions_init: expected positive numbers")
-            return 1.0 / array
-        if not np.allclose(array, np.swapaxes(array, -1, -2)) or (np.linalg.eigvalsh(array) <= 0).any():
+            return 1.0 / precisions
+        symmetric = np.allclose(precisions, np.swapaxes(precisions, -1, -2))
+        if not symmetric or (np.linalg.eigvalsh(precisions) <= 0).any():
             raise ValueError("precisions_init: expected symmetric positive definite matrices")
-        return np.asarray(np.linalg.inv(array), dtype=np.float64)
+        return np.asarray(np.linalg.inv(precisions), dtype=np.float64)
+
+    def _parameters(self, module: ArrayModule) -> tuple[Array, Array, Array]:
+        """Return the fitted weights, means and covariances in a library's arrays."""
+        return module.moved(self.weights_), module.moved(self.means_), module.moved(self.covariances_)
 
     # ---- use -------------------------------------------------------------------------------------------------
 
-    def _checked(self, X: ArrayLike) -> Float64:
-        check_is_fitted(self)
-        samples: Float64 = validate_data(self, X, dtype=np.float64, order="C", reset=False)
-        return samples
+    def _validated(self, X: ArrayLike, *, reset: bool) -> Array:
+        """Return the samples as float64, checked as scikit-learn's estimators do."""
+        if module_of(X).on_host:
+            return validate_data(self, X, dtype=np.float64, order="C", ensure_min_samples=1 + reset, reset=reset)
+        samples = check_samples(X)
+        if reset and samples.shape[0] < 2:
+            raise ValueError(f"X: expected at least 2 rows to fit, got {samples.shape[0]}")
+        # This keeps or compares the number of columns alone: the rest is for arrays on the host.
+        return validate_data(self, samples, skip_check_array=True, reset=reset)
 
-    def _weighted_log_density(self, samples: Float64) -> Float64:
+    def _checked(self, X: ArrayLike) -> Array:
+        check_is_fitted(self)
+        return self._validated(X, reset=False)
+
+    def _weighted_log_density(self, samples: Array) -> Array:
+        module = module_of(samples)
         structure = Structure.of(self.covariance_type, samples.shape[1], self.blocks)
+        weights, means, covariances = self._parameters(module)
         with np.errstate(divide="ignore"):
-            log_weights = np.log(self.weights_)
+            log_weights = module.xp.log(weights)
         with Workers(thread_count(self.threads)) as workers:
-            return Kernel.of(structure).densities(
-                structure.arranged(samples), self.means_, self.covariances_, log_weights, workers
-            )
+            kernel = kernel_for(structure, module, workers)
+            return kernel.densities(kernel.prepare(samples), means, covariances, log_weights)
+
+    def _most_likely(self, samples: Array) -> NDArray[np.intp]:
+        joint = self._weighted_log_density(samples)
+        found: NDArray[np.intp] = module_of(joint).xp.argmax(joint, axis=1)
+        return found
+
+    def _log_likelihoods(self, samples: Array) -> Array:
+        joint = self._weighted_log_density(samples)
+        return log_sums(module_of(joint), joint)
 
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
-        """Return the most likely component of each row, shape (n,)."""
-        return np.asarray(np.argmax(self._weighted_log_density(self._checked(X)), axis=1), dtype=np.intp)
+        """Return the most likely component of each row, shape (n,); a CuPy array for one."""
+        return self._most_likely(self._checked(X))
 
     def predict_proba(self, X: ArrayLike) -> Float64:
-        """Return the responsibilities of each row, shape (n, K)."""
+        """Return the responsibilities of each row, shape (n, K); a CuPy array for one."""
         joint = self._weighted_log_density(self._checked(X))
-        return np.asarray(np.exp(joint - logsumexp(joint, axis=1)[:, np.newaxis]), dtype=np.float64)
+        module = module_of(joint)
+        resp: Float64 = module.xp.exp(joint - log_sums(module, joint)[:, np.newaxis])
+        return resp
 
     def score_samples(self, X: ArrayLike) -> Float64:
-        """Return log p(x) of each row, shape (n,)."""
-        return np.asarray(logsumexp(self._weighted_log_density(self._checked(X)), axis=1))
+        """Return log p(x) of each row, shape (n,); a CuPy array for one."""
+        found: Float64 = self._log_likelihoods(self._checked(X))
+        return found
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return the mean of log p(x) over the rows."""
@@ -382,33 +426,37 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def bic(self, X: ArrayLike) -> float:
         """Return Schwarz's criterion, -2 log L + p log n for p free parameters; lower is better."""
-        rows = len(np.asarray(X))
-        return -2 * self.score(X) * rows + self._free_parameters() * float(np.log(rows))
+        found = self.score_samples(X)
+        return -2 * float(found.sum()) + self._free_parameters() * float(np.log(found.shape[0]))
 
     def aic(self, X: ArrayLike) -> float:
         """Return Akaike's criterion, -2 log L + 2 p for p free parameters; lower is better."""
-        return -2 * self.score(X) * len(np.asarray(X)) + 2 * self._free_parameters()
+        return -2 * float(self.score_samples(X).sum()) + 2 * self._free_parameters()
 
     def _free_parameters(self) -> int:
         structure = Structure.of(self.covariance_type, self.n_features_in_, self.blocks)
-        return structure.free_parameters(len(self.weights_))
+        return structure.free_parameters(self.weights_.shape[0])
 
     def sample(self, n_samples: int = 1) -> tuple[Float64, NDArray[np.intp]]:
-        """Draw rows from the fitted mixture; return them, component after component, and their components."""
+        """Draw rows from the fitted mixture; return them, component after component, and their components.
+
+        They are drawn on the host, the same for the same ``random_state``, and are CuPy arrays if the fitted ones are.
+        """
         check_is_fitted(self)
         if n_samples < 1:
             raise ValueError(f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one sample.")
         random = check_random_state(self.random_state)
-        counts = random.multinomial(n_samples, self.weights_)
-        features = self.means_.shape[1]
+        module = module_of(self.means_)
+        weights, means, covariances = self._parameters(NUMPY)
+        counts = random.multinomial(n_samples, weights)
         parts = []
-        for k, (mean, count) in enumerate(zip(self.means_, counts.tolist(), strict=True)):
+        for k, (mean, count) in enumerate(zip(means, counts.tolist(), strict=True)):
             if self.covariance_type in ("diag", "spherical"):
-                parts.append(mean + random.standard_normal((count, features)) * np.sqrt(self.covariances_[k]))
+                parts.append(mean + random.standard_normal((count, len(mean))) * np.sqrt(covariances[k]))
             else:
-                covariance = self.covariances_ if self.covariance_type == "tied" else self.covariances_[k]
+                covariance = covariances if self.covariance_type == "tied" else covariances[k]
                 parts.append(random.multivariate_normal(mean, covariance, count))
-        return np.vstack(parts), np.repeat(np.arange(len(counts)), counts)
+        return module.xp.asarray(np.vstack(parts)), module.xp.asarray(np.repeat(np.arange(len(counts)), counts))
 
     # ---- progress --------------------------------------------------------------------------------------------
 
@@ -430,17 +478,21 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
             print(f"Initialization {state}. Mean log-likelihood {bounds[-1]:.5f} after {len(bounds)} iterations")
 
 
-def _precision_factors(covariances: Float64, covariance_type: str) -> Float64:
+def _precision_factors(module: ArrayModule, covariances: Array, covariance_type: str) -> Array:
     """Return upper triangular U with U U^T = covariance^-1, or inverse standard deviations."""
+    xp = module.xp
     if covariance_type in ("diag", "spherical"):
-        return 1.0 / np.sqrt(covariances)
-    lower = np.linalg.cholesky(covariances)
-    identity = np.broadcast_to(np.eye(covariances.shape[-1]), covariances.shape)
-    # The solve leaves rounding below the diagonal of what is triangular by construction.
-    return np.triu(np.swapaxes(np.linalg.solve(lower, identity), -1, -2))
+        return 1.0 / xp.sqrt(covariances)
+    shared = covariance_type == "tied"
+    with np.errstate(all="ignore"):
+        lower, _, definite = inverse_factors(module, covariances[np.newaxis] if shared else covariances)
+    require_definite(module.to_host(definite), shared)
+    # The solve may leave rounding below the diagonal of what is triangular by construction.
+    factors = xp.triu(xp.swapaxes(lower, -1, -2))
+    return factors[0] if shared else factors
 
 
-def _precisions(factors: Float64, covariance_type: str) -> Float64:
+def _precisions(factors: Array, covariance_type: str) -> Array:
     if covariance_type in ("diag", "spherical"):
         return factors**2
-    return factors @ np.swapaxes(factors, -1, -2)
+    return factors @ factors.swapaxes(-1, -2)

@@ -7,11 +7,14 @@ import contextlib
 import numpy as np
 from sklearn.cluster import KMeans, kmeans_plusplus
 
+from cipherlane.mixture.array_module import module_of
 from cipherlane.mixture.structure import Float64
 from cipherlane.mixture.threads import LEAST_SAMPLES
 from cipherlane.threadpools import single_threaded
 
 METHODS = ("kmeans", "k-means++", "random", "random_from_data")
+# Those that look at the samples rather than at their number alone.
+LOOKING = ("kmeans", "k-means++")
 
 
 def initial_responsibilities(
@@ -23,8 +26,23 @@ def initial_responsibilities(
 ) -> Float64:
     """Return responsibilities of shape (n, K), rows summing to 1, by one of `METHODS`.
 
-    With the same random state they are those of scikit-learn's GaussianMixture.
+    With the same random state they are those of scikit-learn's GaussianMixture. They are drawn on the host, so that
+    they do not depend on where the samples are: the two k-means methods bring a CuPy array to the host for it, the
+    other two do not. The result is a CuPy array if ``X`` is.
     """
+    module = module_of(X)
+    if not module.on_host:
+        if method in LOOKING:
+            X = module.to_host(X)
+        weights = None if sample_weight is None else module_of(sample_weight).to_host(sample_weight)
+        found: Float64 = module.xp.asarray(_drawn(X, components, method, random_state, weights))
+        return found
+    return _drawn(X, components, method, random_state, sample_weight)
+
+
+def _drawn(
+    X: Float64, components: int, method: str, random_state: np.random.RandomState, sample_weight: Float64 | None
+) -> Float64:
     rows = len(X)
     if method == "random":
         drawn: Float64 = random_state.uniform(size=(rows, components))

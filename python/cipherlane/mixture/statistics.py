@@ -9,8 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cipherlane.mixture.gaussians import Kernel, Raw
-from cipherlane.mixture.structure import Float64, Structure, check_finite
+from cipherlane.mixture.array_module import Array, ArrayModule, module_of
+from cipherlane.mixture.checks import check_finite, check_responsibilities, check_sample_weight, check_samples
+from cipherlane.mixture.kernels import kernel_for
+from cipherlane.mixture.moments import Moments
+from cipherlane.mixture.structure import Float64, Structure
 from cipherlane.mixture.threads import Workers, thread_count
 
 # Below this a component's count is rounding, not data.
@@ -20,6 +23,8 @@ _EMPTY = 1e-12
 @dataclass(frozen=True)
 class SufficientStatistics:
     """Sums over rows from which the M step follows; those of disjoint rows add up.
+
+    The arrays are CuPy's where the rows are.
 
     Attributes
     ----------
@@ -53,14 +58,22 @@ class SufficientStatistics:
         ------
         ValueError
             If the two are of different type, blocks, shape or centre.
+        TypeError
+            If one is on the host and the other on a device.
         """
         if not isinstance(other, SufficientStatistics):
             return NotImplemented
+        module, others = module_of(self.counts), module_of(other.counts)
+        if module.name != others.name:
+            raise TypeError(
+                f"statistics: expected both in arrays of one library, got {module.name} and {others.name}; compute "
+                "both on the same side"
+            )
         same = (
             self.covariance_type == other.covariance_type
             and self.blocks == other.blocks
             and self.sums.shape == other.sums.shape
-            and np.array_equal(self.centre, other.centre)
+            and bool(module.xp.array_equal(self.centre, other.centre))
         )
         if not same:
             raise ValueError(
@@ -78,50 +91,11 @@ class SufficientStatistics:
         )
 
     @classmethod
-    def from_raw(cls, kernel: Kernel, raw: Raw, about: Float64, centre: Float64, n_rows: int) -> SufficientStatistics:
-        """Return the statistics that the kernels' sums stand for."""
-        structure = kernel.structure
-        sums, squares, points = kernel.unpack(raw, about, centre)
-        if structure.covariance_type == "tied":
-            squares = squares.sum(axis=0)
+    def of(cls, structure: Structure, moments: Moments, n_rows: int) -> SufficientStatistics:
+        """Return the statistics that a pass's moments stand for."""
+        squares = moments.second.sum(axis=0) if structure.covariance_type == "tied" else moments.second
         blocks = structure.blocks if structure.covariance_type == "block" else None
-        return cls(raw.counts, sums, squares, points, structure.covariance_type, blocks, n_rows)
-
-
-def check_samples(X: ArrayLike, name: str = "X") -> Float64:
-    """Return the samples as finite float64 of shape (n, d), n, d >= 1."""
-    array = np.asarray(X, dtype=np.float64)
-    if array.ndim != 2 or 0 in array.shape:
-        raise ValueError(f"{name}: expected shape (rows, columns), both at least 1, got {array.shape}")
-    check_finite(name, array)
-    return array
-
-
-def check_responsibilities(resp: ArrayLike, rows: int) -> Float64:
-    """Return responsibilities as float64 of shape (rows, K) with entries of at least 0."""
-    array = np.ascontiguousarray(resp, dtype=np.float64)
-    if array.ndim != 2 or array.shape[0] != rows or array.shape[1] == 0:
-        raise ValueError(f"resp: expected shape ({rows}, components), got {array.shape}")
-    check_finite("resp", array)
-    if (array < 0).any():
-        row, column = np.argwhere(array < 0)[0]
-        raise ValueError(f"resp: expected numbers of at least 0, got {array[row, column]} at ({row}, {column})")
-    return array
-
-
-def check_sample_weight(sample_weight: ArrayLike, rows: int) -> Float64:
-    """Return weights as float64 of shape (rows,), none negative, not all zero."""
-    weights = np.ascontiguousarray(sample_weight, dtype=np.float64)
-    if weights.ndim == 0:
-        weights = np.full(rows, float(weights))
-    if weights.shape != (rows,):
-        raise ValueError(f"sample_weight: expected shape ({rows},), got {weights.shape}")
-    check_finite("sample_weight", weights)
-    if (weights < 0).any():
-        raise ValueError(f"sample_weight: expected numbers of at least 0, got {weights.min()}")
-    if not weights.any():
-        raise ValueError("sample_weight: every weight is zero; expected at least one above 0")
-    return weights
+        return cls(moments.counts, moments.first, squares, moments.points, structure.covariance_type, blocks, n_rows)
 
 
 def sufficient_statistics(
@@ -139,6 +113,7 @@ def sufficient_statistics(
     Parameters
     ----------
     X : array_like of shape (n, d)
+        A CuPy array is read where it is, other arguments follow it, and the statistics are CuPy arrays.
     resp : array_like of shape (n, K)
         Responsibilities r_ik of at least 0.
     covariance_type : {"full", "tied", "diag", "spherical", "block"}
@@ -160,6 +135,8 @@ def sufficient_statistics(
     ------
     ValueError
         If a shape, type or block is not as above, or a number is not finite.
+    TypeError
+        If ``X`` is on the host and another argument a CuPy array.
 
     Examples
     --------
@@ -171,33 +148,36 @@ def sufficient_statistics(
     >>> statistics.counts
     array([2., 1.])
     """
-    samples = check_samples(X)
+    module = module_of(X)
+    samples = check_samples(X, module=module)
     rows, features = samples.shape
-    weights = check_responsibilities(resp, rows)
+    weights = check_responsibilities(resp, rows, module)
     if sample_weight is not None:
-        weights = weights * check_sample_weight(sample_weight, rows)[:, np.newaxis]
+        weights = weights * check_sample_weight(sample_weight, rows, module)[:, np.newaxis]
     structure = Structure.of(covariance_type, features, blocks)
     components = weights.shape[1]
+    xp = module.xp
     global_centre = samples.mean(axis=0)
-    if centre is None:
-        counts = weights.sum(axis=0)
-        shifted = weights.T @ (samples - global_centre)
-        about = global_centre + shifted / np.maximum(counts, _EMPTY)[:, np.newaxis]
-        about[counts <= _EMPTY] = global_centre
-    else:
-        given = np.asarray(centre, dtype=np.float64)
-        if given.shape not in ((features,), (components, features)):
-            raise ValueError(f"centre: expected shape ({features},) or ({components}, {features}), got {given.shape}")
-        check_finite("centre", given)
-        about = np.array(np.broadcast_to(given, (components, features)))
-    kernel = Kernel.of(structure)
     with Workers(thread_count(threads)) as workers:
-        raw = kernel.statistics(structure.arranged(samples), weights, about, global_centre, workers)
-    statistics = SufficientStatistics.from_raw(kernel, raw, about, global_centre, rows)
+        kernel = kernel_for(structure, module, workers)
+        if centre is None:
+            counts = weights.sum(axis=0)[:, np.newaxis]
+            shifts = kernel.weighted_sums(samples, weights, global_centre) / xp.maximum(counts, _EMPTY)
+            about = global_centre + xp.where(counts > _EMPTY, shifts, 0.0)
+        else:
+            given = module.floats("centre", centre)
+            if given.shape not in ((features,), (components, features)):
+                raise ValueError(
+                    f"centre: expected shape ({features},) or ({components}, {features}), got {given.shape}"
+                )
+            check_finite("centre", given)
+            about = xp.broadcast_to(given, (components, features)).copy()
+        moments = kernel.statistics(kernel.prepare(samples), weights, about, global_centre)
+    statistics = SufficientStatistics.of(structure, moments, rows)
     return statistics if structure.correlates else _moved(statistics, about)
 
 
-def _moved(statistics: SufficientStatistics, about: Float64) -> SufficientStatistics:
+def _moved(statistics: SufficientStatistics, about: Array) -> SufficientStatistics:
     """Return diagonal statistics about other points: x - a = (x - c) - (a - c)."""
     shift = about - statistics.centre
     counts = statistics.counts[:, np.newaxis]
@@ -206,7 +186,7 @@ def _moved(statistics: SufficientStatistics, about: Float64) -> SufficientStatis
     return SufficientStatistics(
         statistics.counts,
         sums,
-        np.maximum(squares, 0.0),
+        module_of(squares).xp.maximum(squares, 0.0),
         about,
         statistics.covariance_type,
         statistics.blocks,
@@ -238,6 +218,7 @@ def m_step(
     means : ndarray of shape (K, d)
     covariances : ndarray
         Shape (K, d, d) for "full" and "block", (d, d) for "tied", (K, d) for "diag", (K,) for "spherical".
+        CuPy arrays if the statistics are.
 
     Raises
     ------
@@ -256,51 +237,78 @@ def m_step(
     """
     if not np.isfinite(reg_covar) or reg_covar < 0:
         raise ValueError(f"reg_covar: expected a number of at least 0, got {reg_covar}")
-    kind = statistics.covariance_type
-    empty = statistics.counts <= _EMPTY
+    counts = statistics.counts
+    module = module_of(counts)
+    kept = None if previous is None else tuple(module.floats("previous", part) for part in previous)
+    means, covariances = next_parameters(statistics, module.to_host(counts), reg_covar, kept)
+    return means, covariances
+
+
+def next_parameters(
+    statistics: SufficientStatistics, host_counts: Float64, reg_covar: float, previous: tuple[Array, ...] | None
+) -> tuple[Array, Array]:
+    """Return what `m_step` does, without waiting for a device: ``host_counts`` are the counts on the host."""
+    module = module_of(statistics.counts)
+    xp, kind = module.xp, statistics.covariance_type
+    empty = host_counts <= _EMPTY
     if empty.any() and previous is None:
         raise ValueError(
             f"statistics: components {np.flatnonzero(empty).tolist()} have no rows; use fewer components or another "
             "start, or pass `previous` so that they keep what they had"
         )
-    counts = np.where(empty, 1.0, statistics.counts)
+    counts = xp.where(statistics.counts <= _EMPTY, 1.0, statistics.counts)
     step = statistics.sums / counts[:, np.newaxis]
     means = statistics.centre + step
     if kind in ("full", "block"):
-        outer = step[:, :, np.newaxis] * step[:, np.newaxis, :]
-        # Entries between blocks are zero in the squares and not free.
-        free = _free_entries(statistics)
-        covariances = np.where(free, statistics.squares / counts[:, np.newaxis, np.newaxis] - outer, 0.0)
-        diagonal = np.arange(means.shape[1])
-        covariances[:, diagonal, diagonal] = np.maximum(covariances[:, diagonal, diagonal], 0.0) + reg_covar
+        covariances = statistics.squares / counts[:, np.newaxis, np.newaxis]
+        covariances = covariances - step[:, :, np.newaxis] * step[:, np.newaxis, :]
+        if statistics.blocks is not None:
+            # Entries between blocks are zero in the squares and not free.
+            covariances = xp.where(xp.asarray(_free_entries(statistics.blocks)), covariances, 0.0)
+        _regularise(module, covariances, reg_covar)
     elif kind == "tied":
         weighted = statistics.counts[:, np.newaxis] * step
-        total = statistics.counts.sum()
-        covariances = (statistics.squares - weighted.T @ step) / total
-        diagonal = np.arange(means.shape[1])
-        covariances[diagonal, diagonal] = np.maximum(covariances[diagonal, diagonal], 0.0) + reg_covar
+        covariances = (statistics.squares - weighted.T @ step) / statistics.counts.sum()
+        _regularise(module, covariances, reg_covar)
     else:
-        covariances = np.maximum(statistics.squares / counts[:, np.newaxis] - step**2, 0.0) + reg_covar
+        covariances = xp.maximum(statistics.squares / counts[:, np.newaxis] - step**2, 0.0) + reg_covar
         if kind == "spherical":
             covariances = covariances.mean(axis=1)
     if previous is not None and empty.any():
-        old_means, old_covariances = (np.asarray(part, dtype=np.float64) for part in previous)
-        means[empty] = old_means[empty]
-        if kind != "tied":
-            covariances[empty] = old_covariances[empty]
+        means, covariances = _keep_empty(module, empty, (means, covariances), previous, kind == "tied")
         warnings.warn(
             f"components {np.flatnonzero(empty).tolist()} have no rows any more and keep their means and covariances",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     return means, covariances
 
 
-def _free_entries(statistics: SufficientStatistics) -> NDArray[np.bool_]:
-    features = statistics.sums.shape[1]
-    if statistics.blocks is None:
-        return np.ones((features, features), dtype=np.bool_)
+def _regularise(module: ArrayModule, covariances: Array, reg_covar: float) -> None:
+    """Make variances at least 0, against rounding, and add to them."""
+    diagonal = module.xp.arange(covariances.shape[-1])
+    variances = covariances[..., diagonal, diagonal]
+    covariances[..., diagonal, diagonal] = module.xp.maximum(variances, 0.0) + reg_covar
+
+
+def _keep_empty(
+    module: ArrayModule,
+    empty: NDArray[np.bool_],
+    found: tuple[Array, Array],
+    previous: tuple[Array, ...],
+    shared: bool,
+) -> tuple[Array, Array]:
+    """Return the means and covariances with those of empty components as they were; a shared covariance is found."""
+    kept = []
+    for new, old in zip(found, previous, strict=True):
+        mask = module.xp.asarray(empty.reshape(-1, *[1] * (new.ndim - 1)))
+        kept.append(module.xp.where(mask, old, new))
+    return kept[0], found[1] if shared else kept[1]
+
+
+def _free_entries(blocks: tuple[tuple[int, ...], ...]) -> NDArray[np.bool_]:
+    features = sum(map(len, blocks))
     free = np.zeros((features, features), dtype=np.bool_)
-    for block in map(list, statistics.blocks):
+    for block in map(list, blocks):
         free[np.ix_(block, block)] = True
     return free

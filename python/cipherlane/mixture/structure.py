@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -207,11 +206,3 @@ def _moment_places(widths: list[int]) -> tuple[tuple[Int64, ...], int]:
                 at += _TILE * _TILE
         places.append(table)
     return tuple(places), at
-
-
-def check_finite(name: str, values: Any) -> None:
-    """Raise `ValueError` naming the first entry that is NaN or infinite."""
-    bad = ~np.isfinite(values)
-    if bad.any():
-        index = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise ValueError(f"{name}: expected finite numbers, got {values[index]} at index {index}")

@@ -1,4 +1,4 @@
-"""Gaussians as the kernels want them, and the passes run on threads."""
+"""Gaussians as the compiled kernels want them, and their passes run on threads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cipherlane.mixture import passes
+from cipherlane.mixture.array_module import NUMPY
 from cipherlane.mixture.factors import upper_factors
+from cipherlane.mixture.moments import Moments, require_definite
 from cipherlane.mixture.structure import Float64, Structure, Tiling
 from cipherlane.mixture.threads import Announced, Workers
 
@@ -24,18 +26,6 @@ _HALF_LOG_TWO_PI = 0.5 * np.log(2 * np.pi)
 _NO_WEIGHTS = np.empty(0)
 
 
-class SingularCovarianceError(ValueError):
-    """A covariance is not positive definite, so its density does not exist."""
-
-
-def _singular(component: int | None) -> SingularCovarianceError:
-    which = "the shared covariance" if component is None else f"the covariance of component {component}"
-    return SingularCovarianceError(
-        f"covariances: {which} is not positive definite, so its density does not exist; raise reg_covar, drop constant "
-        "or repeated columns, or use fewer components"
-    )
-
-
 @dataclass(frozen=True)
 class Raw:
     """Sums over samples as the kernels form them: counts, then first and second moments in tiles."""
@@ -45,16 +35,21 @@ class Raw:
 
 
 @dataclass(frozen=True)
-class Kernel:
-    """The passes for one covariance structure."""
+class CompiledKernel:
+    """The passes for one covariance structure that Numba compiles; see `cipherlane.mixture.kernels.Kernel`."""
 
     structure: Structure
     tiling: Tiling | None
+    workers: Workers
 
     @classmethod
-    def of(cls, structure: Structure) -> Kernel:
+    def of(cls, structure: Structure, workers: Workers) -> CompiledKernel:
         """Return the triangular passes where columns may be correlated, else the diagonal ones."""
-        return cls(structure, Tiling.of(structure) if structure.correlates else None)
+        return cls(structure, Tiling.of(structure) if structure.correlates else None, workers)
+
+    def prepare(self, X: Float64) -> Float64:
+        """Return the samples in C order with the columns of each block side by side; a copy only where needed."""
+        return self.structure.arranged(X)
 
     # ---- operands ------------------------------------------------------------------------------------------
 
@@ -75,9 +70,7 @@ class Kernel:
         for block in self.structure.blocks:
             columns = np.array(block)
             found, log_determinants = upper_factors(spreads[:, columns[:, np.newaxis], columns])
-            singular = np.flatnonzero(np.isnan(log_determinants))
-            if singular.size:
-                raise _singular(None if shared else int(singular[0]))
+            require_definite(~np.isnan(log_determinants), shared)
             # The kernel subtracts sums of squares; the density has half of them.
             found *= np.sqrt(0.5)
             factors.append(found)
@@ -87,8 +80,7 @@ class Kernel:
 
     def _pack_diagonal(self, means: Float64, covariances: Float64, log_weights: Float64) -> tuple[Float64, Float64]:
         variances = np.broadcast_to(covariances[:, np.newaxis] if covariances.ndim == 1 else covariances, means.shape)
-        if not (variances > 0).all() or not np.isfinite(variances).all():
-            raise _singular(int(np.argwhere(~((variances > 0) & np.isfinite(variances)))[0][0]))
+        require_definite(np.asarray(((variances > 0) & np.isfinite(variances)).all(axis=1)), shared=False)
         scales = np.sqrt(0.5 / variances)
         shifts = means * scales
         groups, k = [], 0
@@ -106,7 +98,7 @@ class Kernel:
         height = (2 * self.structure.features + 3) // 4 * 4
         return np.zeros(components * height + _SPARE_WORDS)
 
-    # ---- passes over samples that `Structure.arranged` has arranged ------------------------------------------
+    # ---- passes over samples that `prepare` has arranged -----------------------------------------------------
 
     def em(
         self,
@@ -116,9 +108,8 @@ class Kernel:
         log_weights: Float64,
         centre: Float64,
         sample_weight: Float64 | None,
-        workers: Workers,
-    ) -> tuple[float, Raw]:
-        """Return the log-likelihood under the parameters, and the sums for the next ones."""
+    ) -> tuple[float, Moments]:
+        """Return the log-likelihood under the parameters, and the moments for the next ones."""
         weights, constants = self.pack(means, covariances, centre, log_weights)
         sample_weights = _NO_WEIGHTS if sample_weight is None else sample_weight
         moved, shift = self._arrange_vectors(means - centre, centre)
@@ -133,12 +124,10 @@ class Kernel:
             likelihood = _triangular_em(X, start, stop, shift, *layout, moved, sample_weights, raw.counts, raw.moments)
             return likelihood, raw
 
-        parts = workers.run(work, len(X))
-        return sum(part[0] for part in parts), self._total([part[1] for part in parts])
+        parts = self.workers.run(work, len(X))
+        return sum(part[0] for part in parts), self._moments_of([part[1] for part in parts], means, centre)
 
-    def densities(
-        self, X: Float64, means: Float64, covariances: Float64, log_weights: Float64, workers: Workers
-    ) -> Float64:
+    def densities(self, X: Float64, means: Float64, covariances: Float64, log_weights: Float64) -> Float64:
         """Return log_weights + log densities, shape (n, K)."""
         # Any centre near the means will do, and one that does not depend on the samples keeps rows independent.
         centre = means.mean(axis=0)
@@ -154,11 +143,11 @@ class Kernel:
             layout = (t.first_column, t.first_row, t.widths, t.height, weights, t.offsets, constants)
             _triangular_densities(X, start, stop, shift, *layout, out)
 
-        workers.run(work, len(X))
+        self.workers.run(work, len(X))
         return out
 
-    def statistics(self, X: Float64, resp: Float64, about: Float64, centre: Float64, workers: Workers) -> Raw:
-        """Return the sums for given responsibilities; ``about`` has one row a component."""
+    def statistics(self, X: Float64, resp: Float64, about: Float64, centre: Float64) -> Moments:
+        """Return the moments for given responsibilities; ``about`` has one row a component."""
         moved, shift = self._arrange_vectors(about - centre, centre)
 
         def work(start: int, stop: int) -> Raw:
@@ -171,7 +160,12 @@ class Kernel:
             _triangular_statistics(X, start, stop, shift, *layout, resp, moved, raw.counts, raw.moments)
             return raw
 
-        return self._total(workers.run(work, len(X)))
+        return self._moments_of(self.workers.run(work, len(X)), about, centre)
+
+    def weighted_sums(self, X: Float64, resp: Float64, centre: Float64) -> Float64:
+        """Return sum_i r_ik (x_i - centre), shape (K, d), of samples that have not been prepared."""
+        sums: Float64 = resp.T @ (X - centre)
+        return sums
 
     def _arrange_vectors(self, means: Float64, centre: Float64) -> tuple[Float64, Float64]:
         """Return means at the rows of the kernels, and the centre in the order of the arranged columns."""
@@ -182,26 +176,22 @@ class Kernel:
         rows[:, self.tiling.rows()] = means[:, order]
         return rows, np.ascontiguousarray(centre[order])
 
-    @staticmethod
-    def _total(parts: list[Raw]) -> Raw:
-        counts, moments = parts[0].counts, parts[0].moments
-        for part in parts[1:]:
-            counts += part.counts
-            moments += part.moments
-        return Raw(counts, moments)
-
     # ---- sums ------------------------------------------------------------------------------------------------
 
-    def unpack(self, raw: Raw, about: Float64, centre: Float64) -> tuple[Float64, Float64, Float64]:
-        """Return first and second moments and the points, (K, d), that they are about.
+    def _moments_of(self, parts: list[Raw], about: Float64, centre: Float64) -> Moments:
+        """Return the moments of all parts.
 
         Diagonal passes form them about the centre, triangular ones about the points that they were given.
         """
+        counts, words = parts[0].counts, parts[0].moments
+        for part in parts[1:]:
+            counts += part.counts
+            words += part.moments
         if self.tiling is None:
-            first, second = self._unpack_diagonal(raw.moments, len(raw.counts))
-            return first, second, np.broadcast_to(centre, first.shape)
-        sums, scatter = self.tiling.unpack(raw.moments, self.structure, about - centre)
-        return sums, scatter, about
+            first, second = self._unpack_diagonal(words, len(counts))
+            return Moments.of(NUMPY, counts, first, second, np.broadcast_to(centre, first.shape))
+        sums, scatter = self.tiling.unpack(words, self.structure, about - centre)
+        return Moments.of(NUMPY, counts, sums, scatter, about)
 
     def _unpack_diagonal(self, moments: Float64, components: int) -> tuple[Float64, Float64]:
         features = self.structure.features
