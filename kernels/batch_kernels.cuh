@@ -4,8 +4,9 @@
 // depend on the shape, so host code fills them without knowing it. A launch has at least `count` groups: those past the
 // end compute on the last result there is and store nothing.
 //
-// Residues are rows of 2 L words in Montgomery form (x0 then x1), 16-byte aligned. Plain numbers are rows of as many
-// 32-bit words as the field says, little-endian, 8-byte aligned. `constants` as kernels::Modulus.
+// Residues are rows of 2 L words in Montgomery form (x0 then x1, Reduced, as every kernel gives them), 16-byte aligned.
+// Plain numbers are rows of as many 32-bit words as the field says, little-endian, 8-byte aligned. `constants` as
+// kernels::Modulus. Every count is above 0. A result may take the place of the operand of the same index.
 #pragma once
 
 #include "chacha20.cuh"
@@ -18,12 +19,20 @@ struct Shape {
   int threads, limbs;
 };
 // By length; a modulus takes the shortest that holds it: 512, 1024, 1536, 2048, 3072 and 4096 bits.
-constexpr Shape kShapes[] = {{2, 8}, {4, 8}, {4, 12}, {8, 8}, {8, 12}, {16, 8}};
+#define CIPHERLANE_SHAPES(X) X(2, 8) X(4, 8) X(4, 12) X(8, 8) X(8, 12) X(16, 8)
+#define CIPHERLANE_SHAPE(T, W) Shape{T, W},
+constexpr Shape kShapes[] = {CIPHERLANE_SHAPES(CIPHERLANE_SHAPE)};
+#undef CIPHERLANE_SHAPE
 
 // Windows of powers with table in scratch memory.
 constexpr int kPowerWindow = 4;
 // Different plain numbers in one linear form.
 constexpr int kMostNumbers = 2;
+
+#ifdef CIPHERLANE_EMULATED_DEVICE
+// From an address that the emulated device gives out to its memory there, cpp/src/emulated_memory.hpp.
+extern std::ptrdiff_t emulated_distance;
+#endif
 
 // Memory of a device: host code moves it around, only kernels look into it.
 template <class T>
@@ -37,7 +46,14 @@ class DevicePointer {
   DevicePointer operator+(std::size_t elements) const { return DevicePointer(address_ + elements); }
   explicit operator bool() const { return address_ != nullptr; }
 
+#ifdef CIPHERLANE_EMULATED_DEVICE
+  T* get() const {
+    return address_ == nullptr ? nullptr
+                               : reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(address_) + emulated_distance);
+  }
+#else
   CIPHERLANE_DEVICE T* get() const { return address_; }
+#endif
 
  private:
   T* address_ = nullptr;
@@ -100,8 +116,8 @@ struct FixedBasePowersMasked {
   CIPHERLANE_DEVICE void run(std::size_t group) const;
 };
 
-// r_i <- x_i^e mod n^2 for one secret e of exponent_bits bits. scratch: 2^kPowerWindow rows for each group of the
-// launch. No branch and no address depends on e.
+// r_i <- x_i^e mod n^2 for one secret e of exponent_bits bits. scratch: 2^kPowerWindow rows for each of the results;
+// groups past the end write there what the last result's does. No branch and no address depends on e.
 struct FixedWindowPowers {
   WordPointer r;
   ConstWordPointer x, exponent;
@@ -139,8 +155,8 @@ struct SegmentProducts {
 };
 
 // r_i <- sum over parts of constant_k * (bits [first, first + bits) of numbers[number]_i) mod n^2 in Montgomery form.
-// constants_of_parts: one row of 2 L words each, c R^2 mod n^2 for the constant c. A part's bits fit L limbs; with B
-// far above n, `bits` is at most n's length plus 2, so that the part is below 2^16 n.
+// constants_of_parts: one row of 2 L words each, c R^2 mod n^2 for the constant c, Canonical. A part's bits fit L
+// limbs: as the constant is Canonical they need not be below 2^16 n.
 struct LinearPart {
   std::uint32_t number, first, bits;
 };
@@ -224,7 +240,7 @@ struct FactorEntries {
   CIPHERLANE_DEVICE void run(std::size_t group) const;
 };
 
-// r_i <- prod_{1 <= d <= buckets} bucket_(i, d)^d, the bucket (i, d) at row i * buckets + d - 1.
+// r_i <- prod_{1 <= d <= buckets} bucket_(i, d)^d, the bucket (i, d) at row i * buckets + d - 1; buckets > 0.
 struct BucketSums {
   WordPointer r;
   ConstWordPointer bucket_rows;
@@ -235,7 +251,7 @@ struct BucketSums {
   CIPHERLANE_DEVICE void run(std::size_t group) const;
 };
 
-// r_i <- prod_k x_(i, k)^(2^(window_bits k)) for k < windows, x_(i, k) at row i * windows + k.
+// r_i <- prod_k x_(i, k)^(2^(window_bits k)) for k < windows, x_(i, k) at row i * windows + k; windows > 0.
 struct JoinWindows {
   WordPointer r;
   ConstWordPointer x;
@@ -259,9 +275,12 @@ struct RandomExponents {
   CIPHERLANE_DEVICE void run(std::size_t group) const;
 };
 
-// r_i <- what a chain of 8 * steps independent wide multiply-adds a thread gives: the peak that the others are held to.
+// The peak that the others are held to: 8 * steps wide multiply-adds a thread, in 8 chains that do not depend on each
+// other. The thread t (of all) takes v_k <- v_k + (2 steps + 1)(2 (8 t + k) + 1) mod 2^64 for k < 8, steps times from
+// 0, both factors mod 2^32; r_t is the exclusive or of both halves of all v_k. count groups, and as many words of r for
+// each as it has threads.
 struct MultiplyPeak {
-  WordPointer r;  // one word a thread
+  WordPointer r;
   std::uint32_t steps;
   std::size_t count;
   template <class Lanes, int W>
@@ -289,3 +308,5 @@ struct MultiplyPeak {
   X(MultiplyPeak)
 
 }  // namespace cipherlane::kernels
+
+#include "batch_kernels_impl.cuh"

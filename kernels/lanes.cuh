@@ -14,10 +14,12 @@
 #define CIPHERLANE_DEVICE __device__ __forceinline__
 #define CIPHERLANE_UNROLL _Pragma("unroll")
 #define CIPHERLANE_ROLLED _Pragma("unroll 1")
+#define CIPHERLANE_UNROLL_BY_32 _Pragma("unroll 32")
 #else
 #define CIPHERLANE_DEVICE inline
 #define CIPHERLANE_UNROLL
 #define CIPHERLANE_ROLLED
+#define CIPHERLANE_UNROLL_BY_32
 #endif
 
 namespace cipherlane::kernels {
@@ -30,7 +32,14 @@ constexpr bool is_group_size(int threads) {
 template <int Threads>
 using GroupBits = std::conditional_t<Threads == 32, std::uint64_t, std::uint32_t>;
 
+CIPHERLANE_DEVICE std::uint32_t cut_limb(std::uint32_t x, std::uint32_t limb, std::uint32_t bits) {
+  return limb < bits / 32 ? x : limb == bits / 32 ? x & ((1u << bits % 32) - 1) : 0;
+}
+
 #ifdef __CUDACC__
+
+// Which thread of its launch this is.
+CIPHERLANE_DEVICE std::size_t thread_of_launch() { return std::size_t{blockIdx.x} * blockDim.x + threadIdx.x; }
 
 // All threads of a warp take part in every call: a launch has whole warps, and groups without work compute on the last
 // number there is and store nothing.
@@ -50,11 +59,8 @@ struct CudaLanes {
 
   // x of one thread, in all.
   CIPHERLANE_DEVICE static std::uint32_t broadcast(Word x, int from) { return __shfl_sync(~0u, x, from, Threads); }
-  // x of the thread above; 0 in the last.
-  CIPHERLANE_DEVICE static Word from_next(Word x) {
-    const Word next = __shfl_down_sync(~0u, x, 1, Threads);
-    return lane() + 1 < Threads ? next : 0;
-  }
+  // x of the thread above; in the last that of the first.
+  CIPHERLANE_DEVICE static Word from_next(Word x) { return __shfl_sync(~0u, x, lane() + 1, Threads); }
   // x of the thread below; `first` in the first.
   CIPHERLANE_DEVICE static Word from_previous(Word x, std::uint32_t first) {
     const Word previous = __shfl_up_sync(~0u, x, 1, Threads);
@@ -72,13 +78,13 @@ struct CudaLanes {
   CIPHERLANE_DEVICE static Word spread(Bits bits) { return static_cast<Word>(bits >> lane()) & 1; }
   // x in one thread, 0 in the others.
   CIPHERLANE_DEVICE static Word only(std::uint32_t x, int in) { return lane() == in ? x : 0; }
+  // All ones in the first thread, 0 in the others. From a shuffle, so that the compiler knows no more of it than that
+  // it is a number: of x & first() it would make a comparison and a choice.
+  CIPHERLANE_DEVICE static Word first() { return __shfl_sync(~0u, lane() == 0 ? ~0u : 0, lane(), Threads); }
   // x in one thread, `others` in the others.
   CIPHERLANE_DEVICE static Word replace(Word others, std::uint32_t x, int in) { return lane() == in ? x : others; }
-  // The largest x of a warp's groups.
-  CIPHERLANE_DEVICE static std::uint32_t most_in_warp(std::uint32_t x) {
-    for (int distance = 16; distance >= Threads; distance /= 2) x = max(x, __shfl_xor_sync(~0u, x, distance));
-    return x;
-  }
+  // Whether any group of the warp has x.
+  CIPHERLANE_DEVICE static bool any_in_warp(bool x) { return __any_sync(~0u, x); }
   template <class Function, class... Words>
   CIPHERLANE_DEVICE static void each(Function function, Words&... words) {
     function(words...);
@@ -95,6 +101,17 @@ struct CudaLanes {
       r[4 * j] = four.x, r[4 * j + 1] = four.y, r[4 * j + 2] = four.z, r[4 * j + 3] = four.w;
     }
   }
+  // As load, from memory that the kernel does not write.
+  template <int W>
+  CIPHERLANE_DEVICE static void load_constant(Word* r, const std::uint32_t* from) {
+    static_assert(W % 4 == 0);
+    const uint4* source = reinterpret_cast<const uint4*>(from) + lane() * (W / 4);
+    CIPHERLANE_UNROLL
+    for (int j = 0; j < W / 4; ++j) {
+      const uint4 four = __ldg(source + j);
+      r[4 * j] = four.x, r[4 * j + 1] = four.y, r[4 * j + 2] = four.z, r[4 * j + 3] = four.w;
+    }
+  }
   template <int W>
   CIPHERLANE_DEVICE static void store(std::uint32_t* to, const Word* x) {
     static_assert(W % 4 == 0);
@@ -102,6 +119,12 @@ struct CudaLanes {
     CIPHERLANE_UNROLL
     for (int j = 0; j < W / 4; ++j) target[j] = make_uint4(x[4 * j], x[4 * j + 1], x[4 * j + 2], x[4 * j + 3]);
   }
+  // from[offset], for each thread its own; 0 where offset >= count.
+  CIPHERLANE_DEVICE static Word gather(const std::uint32_t* from, Word offset, std::uint32_t count) {
+    return offset < count ? from[offset] : 0;
+  }
+  // The limb x of a number, for each thread its own, cut to what is below 2^bits.
+  CIPHERLANE_DEVICE static Word keep_bits(Word x, Word limb, std::uint32_t bits) { return cut_limb(x, limb, bits); }
   // to[offset], for each thread its own; nothing where offset >= count.
   CIPHERLANE_DEVICE static void scatter(std::uint32_t* to, Word offset, std::uint32_t count, Word x) {
     if (offset < count) to[offset] = x;
@@ -158,8 +181,8 @@ struct HostLanes {
   }
   static std::uint32_t broadcast(const Word& x, int from) { return x.lane[from]; }
   static Word from_next(const Word& x) {
-    Word r(0);
-    for (int l = 0; l + 1 < Threads; ++l) r.lane[l] = x.lane[l + 1];
+    Word r;
+    for (int l = 0; l < Threads; ++l) r.lane[l] = x.lane[(l + 1) % Threads];
     return r;
   }
   static Word from_previous(const Word& x, std::uint32_t first) {
@@ -178,10 +201,12 @@ struct HostLanes {
     return r;
   }
   static Word only(std::uint32_t x, int in) { return replace(0, x, in); }
+  static Word first() { return only(~0u, 0); }
   static Word replace(Word others, std::uint32_t x, int in) {
     others.lane[in] = x;
     return others;
   }
+  static bool any_in_warp(bool x) { return x; }
   template <class Function, class... Words>
   static void each(Function function, Words&... words) {
     for (int l = 0; l < Threads; ++l) function(words.lane[l]...);
@@ -192,9 +217,23 @@ struct HostLanes {
       for (int j = 0; j < W; ++j) r[j].lane[l] = from[l * W + j];
   }
   template <int W>
+  static void load_constant(Word* r, const std::uint32_t* from) {
+    load<W>(r, from);
+  }
+  template <int W>
   static void store(std::uint32_t* to, const Word* x) {
     for (int l = 0; l < Threads; ++l)
       for (int j = 0; j < W; ++j) to[l * W + j] = x[j].lane[l];
+  }
+  static Word gather(const std::uint32_t* from, const Word& offset, std::uint32_t count) {
+    Word r(0);
+    for (int l = 0; l < Threads; ++l)
+      if (offset.lane[l] < count) r.lane[l] = from[offset.lane[l]];
+    return r;
+  }
+  static Word keep_bits(Word x, const Word& limb, std::uint32_t bits) {
+    for (int l = 0; l < Threads; ++l) x.lane[l] = cut_limb(x.lane[l], limb.lane[l], bits);
+    return x;
   }
   static void scatter(std::uint32_t* to, const Word& offset, std::uint32_t count, const Word& x) {
     for (int l = 0; l < Threads; ++l)

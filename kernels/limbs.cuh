@@ -94,6 +94,18 @@ class Chain<Lanes, true> {
 
 #endif
 
+// Brings a row of 2 L words nearer, to the cache that all multiprocessors share: each thread its own parts.
+template <class Lanes, int W>
+CIPHERLANE_DEVICE void prefetch_row(const std::uint32_t* row) {
+#ifdef __CUDA_ARCH__
+  const std::uint32_t* part = row + Lanes::lane() * W;
+  asm volatile("prefetch.global.L2 [%0];" : : "l"(part));
+  asm volatile("prefetch.global.L2 [%0];" : : "l"(part + Lanes::kThreads * W));
+#else
+  (void)row;
+#endif
+}
+
 // even + 2^32 odd + 2^(32 (W + 1)) top += a b, and then one carry: the even chain ends below odd's last limb.
 template <class Lanes, int W>
 CIPHERLANE_DEVICE void add_even_products(typename Lanes::Word* even, typename Lanes::Word* odd,
@@ -147,23 +159,34 @@ CIPHERLANE_DEVICE void multiply_add_with(typename Lanes::Word* even, typename La
 }
 
 // V <- (V - V mod 2^32)/2^32 + incoming 2^(32 (W - 1)) + a b. V is given with its two arrays already exchanged: `even`
-// is what was odd, `odd` what was even.
+// is what was odd, `odd` what was even. Requires top < 2^32 - 1.
 template <class Lanes, int W>
 CIPHERLANE_DEVICE void shift_multiply_add(typename Lanes::Word* even, typename Lanes::Word* odd,
                                           typename Lanes::Word& top, typename Lanes::Word incoming,
                                           const typename Lanes::Word* a, std::uint32_t b) {
+  static_assert(W % 2 == 0 && W >= 4);
+  // The even chain ends at limb W, where top is to go.
   Chain<Lanes> chain;
-  even[0] = chain.add_cc(even[0], odd[1]);
-  if (planted(Mutant::kSecondLimbCarry)) chain.lose();
+  even[0] = chain.mad_lo_cc(a[0], b, even[0]);
+  even[1] = chain.madc_hi_cc(a[0], b, even[1]);
+  CIPHERLANE_UNROLL
+  for (int j = 2; j < W; j += 2) {
+    even[j] = chain.madc_lo_cc(a[j], b, even[j]);
+    even[j + 1] = chain.madc_hi_cc(a[j], b, even[j + 1]);
+  }
+  if (planted(Mutant::kShiftedEvenCarry)) chain.lose();
+  const typename Lanes::Word last = chain.addc(planted(Mutant::kTopLimb) ? typename Lanes::Word(0) : top, 0);
+  Chain<Lanes> second;
+  even[0] = second.add_cc(even[0], odd[1]);
+  if (planted(Mutant::kSecondLimbCarry)) second.lose();
   CIPHERLANE_UNROLL
   for (int j = 0; j + 2 < W; j += 2) {
-    odd[j] = chain.madc_lo_cc(a[j + 1], b, odd[j + 2]);
-    odd[j + 1] = chain.madc_hi_cc(a[j + 1], b, odd[j + 3]);
+    odd[j] = second.madc_lo_cc(a[j + 1], b, odd[j + 2]);
+    odd[j + 1] = second.madc_hi_cc(a[j + 1], b, odd[j + 3]);
   }
-  odd[W - 2] = chain.madc_lo_cc(a[W - 1], b, planted(Mutant::kIncomingLimb) ? typename Lanes::Word(0) : incoming);
-  odd[W - 1] = chain.madc_hi_cc(a[W - 1], b, planted(Mutant::kTopLimb) ? typename Lanes::Word(0) : top);
-  top = chain.addc(0, 0);
-  add_even_products<Lanes, W>(even, odd, top, a, b);
+  odd[W - 2] = second.madc_lo_cc(a[W - 1], b, planted(Mutant::kIncomingLimb) ? typename Lanes::Word(0) : incoming);
+  odd[W - 1] = second.madc_hi_cc(a[W - 1], b, last);
+  top = second.addc(0, 0);
 }
 
 // V <- (V - V mod 2^32)/2^32 + incoming 2^(32 (W - 1)) + addend, arrays exchanged as above.

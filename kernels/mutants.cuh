@@ -1,18 +1,16 @@
-// Bugs that a test plants to see that the hard numbers find them. CIPHERLANE_MUTANT is 0, and all of this compiled out,
-// in every other build.
+// Bugs that a test plants to see that the hard numbers find them. They are there only where CIPHERLANE_MUTANTS is
+// defined, in a test's program, which chooses one when it starts; compiled out in every other build.
 #pragma once
 
 #include "lanes.cuh"
-
-#ifndef CIPHERLANE_MUTANT
-#define CIPHERLANE_MUTANT 0
-#endif
 
 namespace cipherlane::kernels {
 
 enum class Mutant {
   kNone,
+  // Found by single operations:
   kEvenChainCarry,       // of the even limbs' chain into the limb above
+  kShiftedEvenCarry,     // the same where the accumulator moves down
   kOddChainCarry,        // of the odd limbs' chain into `top`
   kTopLimb,              // `top` when the accumulator moves down one limb
   kSecondLimbCarry,      // of the sum of the lowest limb, when the accumulator moves down
@@ -30,10 +28,31 @@ enum class Mutant {
   kDoubledCrossBit,      // the bit of 2 x1 that goes to the next thread
   kSumCarry,             // of a running sum into its overhang
   kExtraStep,            // the quotient digit of the last step of a reduction, owed to x1
+  // Found by whole kernels:
+  kPartAcrossWords,  // the bits of a part that lie in the next word
+  kPartLength,       // where a part of a number ends
+  kPartSum,          // what the parts before the last gave
+  kNumberOfPart,     // which number a part is taken from
+  kMaskedEntry,      // the mask of the entries above the first
+  kMaskedWindow,     // the window whose entries are read
+  kTableWindow,      // the window whose entry is read by its address
+  kWindowShift,      // the squarings between two windows
+  kDigitOfGroup,     // the exponent of this group, where each has its own
+  kStepOfBase,       // the one base for all
+  kSecondDigit,      // the second half of a result's words
+  kLevelOfTable,     // the power by which a level of the table goes up
+  kRunningBucket,    // the product of the buckets so far
+  kClearedWords,     // words past the end of an exponent
+  kPastTheEnd,       // that a group past the end does not store
 };
 
-CIPHERLANE_DEVICE constexpr bool planted(Mutant mutant) {
-  return CIPHERLANE_MUTANT != 0 && static_cast<int>(mutant) == CIPHERLANE_MUTANT;
-}
+#ifdef CIPHERLANE_MUTANTS
+inline Mutant planted_mutant = Mutant::kNone;
+inline bool planted(Mutant mutant) { return planted_mutant == mutant; }
+inline bool any_planted() { return planted_mutant != Mutant::kNone; }
+#else
+CIPHERLANE_DEVICE constexpr bool planted(Mutant) { return false; }
+CIPHERLANE_DEVICE constexpr bool any_planted() { return false; }
+#endif
 
 }  // namespace cipherlane::kernels

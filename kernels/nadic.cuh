@@ -1,17 +1,20 @@
 // Arithmetic mod n and mod n^2 on numbers spread over a group of threads.
 //
-// B = 2^(32 L) for L = T W limbs; n is odd and B/2^16 < n < B. Montgomery's R is 2^32 B: one step more than n has
-// limbs. That step costs 1/L of a reduction and leaves results so close to n that one conditional subtraction makes
-// them fit, though n may fill all its limbs.
+// B = 2^(32 L) for L = T W limbs; n < B is odd, of any length, at least 5. Montgomery's R is 2^32 B: one step more than
+// there are limbs. That step costs 1/L of a reduction and leaves results so close to n that one conditional subtraction
+// makes them fit, though n may fill all its limbs.
 //
-// Bounds. A number is Lazy when it is below B, Reduced when below both B and n + B/2^30 (hence below 2n), and Canonical
-// when below n. A residue mod n^2 is a pair (x0, x1) that stands for x0 + x1 n, in Montgomery form.
+// Bounds. Let C = min(B, 2^16 n). A number is Lazy when it is below C, Reduced when below both B and n + C/2^31 + 3
+// (hence below 2n - 1, and Lazy), and Canonical when below n. A residue mod n^2 is a pair (x0, x1) that stands for
+// x0 + x1 n, in Montgomery form.
 //   REDC(t) = (t + q n)/R with q <= R - 1 is < t/R + n.
-//   z0 = REDC(x0 y0), t < B^2:                                      z0 < n + B/2^32.
+//   z0 = REDC(x0 y0), t < C^2 <= C B:                               z0 < n + C/2^32.
 //   z1 = REDC(x0 y1 + x1 y0 + (R - 1 - q) + offset), where offset = -(R - 1) mod n makes R - 1 - q + offset = -q mod n,
-//        t < 2 B^2 + R + n:                                         z1 < n + B/2^31 + 2.
-//   A z0 >= B becomes z0 - n < B/2^32, and z1 + 1 < n + B/2^31 + 3; a z1 >= B becomes z1 - n < B/2^31 + 3. So both are
-//   Reduced.
+//        t < 2 C^2 + R + n:                                         z1 < n + C/2^31 + 2.
+//   A z0 >= B becomes z0 - n < C/2^32, and z1 + 1 < n + C/2^31 + 3; a z1 >= B becomes z1 - n < C/2^31 + 3. So both are
+//   Reduced. A z0 or z1 below 2n that is not below B leaves the group by one bit.
+//   A factor that is Canonical leaves the other free: with x below n and y any number below B every t above is smaller
+//   still, as n B <= C B.
 // A thread's share V of the accumulator, at most three products a step: V <- V/2^32 + 3 2^(32 W) + 2^(32 W) keeps it
 // below 5 2^(32 W) between steps and below 4 2^(32 (W + 1)) within: `top` stays below 4, what a thread owes the next
 // below 5.
@@ -28,14 +31,14 @@
 #ifdef __CUDA_ARCH__
 #define CIPHERLANE_ASSERT(condition)
 #else
-#define CIPHERLANE_ASSERT(condition) assert((condition) || CIPHERLANE_MUTANT != 0)
+#define CIPHERLANE_ASSERT(condition) assert((condition) || any_planted())
 #endif
 
 namespace cipherlane::kernels {
 
 // A modulus: its limbs in registers, its other constants in memory, L limbs each, 16-byte aligned:
 //   n | offset | one, 2 parts: R mod n^2 | square, 2 parts: R^2 mod n^2 | upper, 2 parts: R^2 B mod n^2
-// with Canonical pairs x0, x1.
+// with Canonical pairs x0, x1. The last two pairs are what Evaluate takes for a number of 2 L limbs.
 template <class Lanes, int W>
 struct Modulus {
   using Word = typename Lanes::Word;
@@ -44,21 +47,22 @@ struct Modulus {
   static constexpr int kConstantParts = 8;
 
   CIPHERLANE_DEVICE explicit Modulus(const std::uint32_t* memory) : constants(memory) {
-    Lanes::template load<W>(n, memory);
+    Lanes::template load_constant<W>(n, memory);
     // Newton's iteration: 3 correct bits, 6, 12, 24, 48.
     const std::uint32_t low = memory[0];
     std::uint32_t inverse = low;
     for (int step = 0; step < 4; ++step) inverse *= 2 - low * inverse;
     negated_inverse = 0 - inverse;
+    first = Lanes::first();
   }
   CIPHERLANE_DEVICE const std::uint32_t* offset() const { return constants + kLimbs; }
   CIPHERLANE_DEVICE const std::uint32_t* one() const { return constants + 2 * kLimbs; }
   CIPHERLANE_DEVICE const std::uint32_t* square() const { return constants + 4 * kLimbs; }
-  CIPHERLANE_DEVICE const std::uint32_t* upper() const { return constants + 6 * kLimbs; }
 
   Word n[W];
   const std::uint32_t* constants;
   std::uint32_t negated_inverse;  // -n^-1 mod 2^32
+  Word first;                     // all ones in the first thread
 };
 
 template <class Lanes, int W>
@@ -66,7 +70,10 @@ struct Pair {
   typename Lanes::Word x0[W], x1[W];
 };
 
-// x0 then x1, 2 L limbs.
+// Words of a residue in memory: x0 then x1.
+template <class Lanes, int W>
+constexpr std::size_t kRow = 2 * Lanes::kThreads * W;
+
 template <class Lanes, int W>
 CIPHERLANE_DEVICE void load_pair(Pair<Lanes, W>& r, const std::uint32_t* from) {
   Lanes::template load<W>(r.x0, from);
@@ -76,6 +83,56 @@ template <class Lanes, int W>
 CIPHERLANE_DEVICE void store_pair(std::uint32_t* to, const Pair<Lanes, W>& x) {
   Lanes::template store<W>(to, x.x0);
   Lanes::template store<W>(to + Lanes::kThreads * W, x.x1);
+}
+
+// As load_pair, from memory that the kernel does not write.
+template <class Lanes, int W>
+CIPHERLANE_DEVICE void load_constant_pair(Pair<Lanes, W>& r, const std::uint32_t* from) {
+  Lanes::template load_constant<W>(r.x0, from);
+  Lanes::template load_constant<W>(r.x1, from + Lanes::kThreads * W);
+}
+
+// r <- the bits [start, start + bits) of a number in memory; those past its end are 0. bits <= 32 L.
+template <class Lanes, int W>
+CIPHERLANE_DEVICE void load_bits(typename Lanes::Word* r, const std::uint32_t* words, std::uint32_t count,
+                                 std::uint32_t start, std::uint32_t bits) {
+  using Word = typename Lanes::Word;
+  const int shift = static_cast<int>(start % 32);
+  const Word place = Lanes::lanes() * Word(W);
+  Word here = Lanes::gather(words, place + Word(start / 32), count);
+  CIPHERLANE_UNROLL
+  for (int j = 0; j < W; ++j) {
+    const Word limb = place + Word(static_cast<std::uint32_t>(j));
+    const Word next = Lanes::gather(words, limb + Word(start / 32 + 1), count);
+    Word x = here >> shift;
+    if (!planted(Mutant::kPartAcrossWords)) x = x | (next << 1) << (31 - shift);
+    r[j] = Lanes::keep_bits(x, limb, planted(Mutant::kPartLength) ? bits + 1 : bits);
+    here = next;
+  }
+}
+
+// r <- a number in memory of at most L limbs.
+template <class Lanes, int W>
+CIPHERLANE_DEVICE void load_words(typename Lanes::Word* r, const std::uint32_t* words, std::uint32_t count) {
+  load_bits<Lanes, W>(r, words, count, 0, 32 * Lanes::kThreads * W);
+}
+
+// to[0 .. count) <- the limbs of x from `first` on: those that count leaves. Limbs past x's are not written.
+template <class Lanes, int W>
+CIPHERLANE_DEVICE void store_words(std::uint32_t* to, std::uint32_t count, std::uint32_t first,
+                                   const typename Lanes::Word* x) {
+  using Word = typename Lanes::Word;
+  const Word place = Lanes::lanes() * Word(W) + Word(first);
+  CIPHERLANE_UNROLL
+  for (int j = 0; j < W; ++j) Lanes::scatter(to, place + Word(static_cast<std::uint32_t>(j)), count, x[j]);
+}
+
+// to[first .. count) <- 0
+template <class Lanes>
+CIPHERLANE_DEVICE void clear_words(std::uint32_t* to, std::uint32_t count, std::uint32_t first) {
+  using Word = typename Lanes::Word;
+  CIPHERLANE_ROLLED
+  for (; first < count; first += Lanes::kThreads) Lanes::scatter(to, Lanes::lanes() + Word(first), count, Word(0));
 }
 
 template <class Lanes, int W>
@@ -196,7 +253,8 @@ CIPHERLANE_DEVICE std::uint32_t sub_mod(typename Lanes::Word* r, const typename 
 }
 
 // A sum that moves down one limb before each product; V of limbs.cuh, spread over the group. `Parity` says which array
-// is even in this step; W is even, so a thread's limbs bring it back.
+// is even in this step; W is even, so a thread's limbs bring it back. The lowest limb of all is 0 when it moves down,
+// which is what then comes in on top.
 template <class Lanes, int W>
 class Accumulator {
  public:
@@ -214,7 +272,7 @@ class Accumulator {
   }
   // -(R - 1) mod n after its first move.
   CIPHERLANE_DEVICE explicit Accumulator(const Modulus<Lanes, W>& m) : top_(0) {
-    Lanes::template load<W>(limbs_[0], m.offset());
+    Lanes::template load_constant<W>(limbs_[0], m.offset());
     CIPHERLANE_UNROLL
     for (int j = 0; j < W; ++j) limbs_[1][j] = Word(0);
   }
@@ -233,8 +291,8 @@ class Accumulator {
   }
   // Adds a b + addend.
   template <int Parity>
-  CIPHERLANE_DEVICE void add(const Word* a, std::uint32_t b, std::uint32_t addend) {
-    multiply_add_with<Lanes, W>(limbs_[Parity], limbs_[1 - Parity], top_, a, b, Lanes::only(addend, 0));
+  CIPHERLANE_DEVICE void add(const Word* a, std::uint32_t b, std::uint32_t addend, const Modulus<Lanes, W>& m) {
+    multiply_add_with<Lanes, W>(limbs_[Parity], limbs_[1 - Parity], top_, a, b, Word(addend) & m.first);
   }
   // Adds q n so that the lowest limb of all becomes 0; returns q.
   template <int Parity>
@@ -247,12 +305,14 @@ class Accumulator {
   template <int Parity>
   CIPHERLANE_DEVICE void reduce_with(std::uint32_t addend, const Modulus<Lanes, W>& m) {
     const std::uint32_t q = (Lanes::broadcast(limbs_[Parity][0], 0) + addend) * m.negated_inverse;
-    multiply_add_with<Lanes, W>(limbs_[Parity], limbs_[1 - Parity], top_, m.n, q, Lanes::only(addend, 0));
+    multiply_add_with<Lanes, W>(limbs_[Parity], limbs_[1 - Parity], top_, m.n, q, Word(addend) & m.first);
   }
-  // The lowest limb of all, which the next move drops.
+  // Takes the lowest limb of all away, as reduce does: from_next gives it to the last thread.
   template <int Parity>
-  CIPHERLANE_DEVICE std::uint32_t lowest() const {
-    return Lanes::broadcast(limbs_[Parity][0], 0);
+  CIPHERLANE_DEVICE std::uint32_t take_lowest() {
+    const std::uint32_t lowest = Lanes::broadcast(limbs_[Parity][0], 0);
+    limbs_[Parity][0] = Lanes::replace(limbs_[Parity][0], 0, 0);
+    return lowest;
   }
   // r + B result <- the sum, moved down, plus `first`. Parity is that of a step that would follow.
   template <int Parity>
@@ -290,7 +350,7 @@ CIPHERLANE_DEVICE void pair_step(Accumulator<Lanes, W>& low, Accumulator<Lanes, 
   low.template step<Parity>(x.x0, y0);
   cross.template step<Parity>(x.x0, y1);
   const std::uint32_t q = low.template reduce<Parity>(m);
-  cross.template add<Parity>(x.x1, y0, ~q);
+  cross.template add<Parity>(x.x1, y0, ~q, m);
   cross.template reduce<Parity>(m);
 }
 
@@ -322,7 +382,7 @@ CIPHERLANE_DEVICE void factored_step(Accumulator<Lanes, W>& low, Accumulator<Lan
 }
 
 // r <- x^2 R^-1 mod n^2, Reduced. Requires x Lazy. r may be x. x0 x0 and x0 (2 x1): 4 L^2 products. 2 x1 may have one
-// bit in limb L, which is the multiplier of the last step; t < 2 B^2 + R + n as before.
+// bit in limb L, which is the multiplier of the last step; t < 2 C^2 + R + n as before.
 template <class Lanes, int W>
 CIPHERLANE_DEVICE void square_pair(Pair<Lanes, W>& r, const Pair<Lanes, W>& x, const Modulus<Lanes, W>& m) {
   using Word = typename Lanes::Word;
@@ -351,7 +411,8 @@ CIPHERLANE_DEVICE void square_pair(Pair<Lanes, W>& r, const Pair<Lanes, W>& x, c
   finish_pair(r, low, cross, m);
 }
 
-// r <- x t R^-1 mod n^2, Reduced, for a plain number t. Requires x, t Lazy. r may be x. 4 L^2 products.
+// r <- x t R^-1 mod n^2, Reduced, for a plain number t. Requires x, t Lazy; or x Canonical and t below B. r may be x.
+// 4 L^2 products.
 // From x0 t + q n = z0 R follows (x0 + x1 n) t R^-1 = z0 + (x1 t - q) R^-1 n.
 template <class Lanes, int W>
 CIPHERLANE_DEVICE void multiply_number(Pair<Lanes, W>& r, const Pair<Lanes, W>& x, const typename Lanes::Word* t,
@@ -370,8 +431,8 @@ CIPHERLANE_DEVICE void multiply_number(Pair<Lanes, W>& r, const Pair<Lanes, W>& 
   finish_pair(r, low, cross, m);
 }
 
-// r <- a (b + B b_top) R^-1 mod n. With a, b Lazy and b_top = 0 Reduced; with a Canonical and any b_top < 2^32 below
-// a + n < 2n, less n where that is not below B: Lazy. r may be a or b. 2 L^2 products.
+// r <- a (b + B b_top) R^-1 mod n. With b_top = 0, and a, b Lazy or a Canonical: Reduced. With a Canonical, any b < B
+// and any b_top < 2^32: t < n R, below 2n, less n where that is not below B. r may be a or b. 2 L^2 products.
 template <class Lanes, int W>
 CIPHERLANE_DEVICE void multiply_mod(typename Lanes::Word* r, const typename Lanes::Word* a,
                                     const typename Lanes::Word* b, std::uint32_t b_top, const Modulus<Lanes, W>& m) {
@@ -417,27 +478,13 @@ CIPHERLANE_DEVICE void sub_pair(Pair<Lanes, W>& r, const Pair<Lanes, W>& x, cons
   sub_mod(r.x1, x.x1, y.x1, borrow, m);
 }
 
-// r <- c R mod n^2, Canonical, from the limbs of c = low + B high, low and high Lazy.
-template <class Lanes, int W>
-CIPHERLANE_DEVICE void from_limbs(Pair<Lanes, W>& r, const typename Lanes::Word* low, const typename Lanes::Word* high,
-                                  const Modulus<Lanes, W>& m) {
-  Pair<Lanes, W> constant, upper;
-  load_pair(constant, m.upper());
-  multiply_number(upper, constant, high, m);
-  load_pair(constant, m.square());
-  multiply_number(r, constant, low, m);
-  canonical_pair(upper, m);
-  canonical_pair(r, m);
-  add_pair(r, r, upper, m);
-}
-
 // r <- x R^-1 mod n^2, Canonical digits. Requires x Lazy. r may be x. 2 L^2 products.
-// Here t <= B - 1 for z0, so z0 < n + 1, and t < B + R + n for z1, so z1 < n + 2: both below 2n for L > 1.
+// Here t < B for z0, so z0 < n + 1, and t < B + R + n for z1, so z1 < n + 2: both below 2n - 1.
 template <class Lanes, int W>
 CIPHERLANE_DEVICE void to_digits(Pair<Lanes, W>& r, const Pair<Lanes, W>& x, const Modulus<Lanes, W>& m) {
   using Word = typename Lanes::Word;
   Word start[W];
-  Lanes::template load<W>(start, m.offset());
+  Lanes::template load_constant<W>(start, m.offset());
   // x1 + offset leaves the group by at most one bit, which the last step's limb takes: at weight B.
   const std::uint32_t over = carry_across<Lanes, W>(start, add_limbs<Lanes, W>(start, start, x.x1));
   Accumulator<Lanes, W> low(x.x0), cross(start);
@@ -473,9 +520,9 @@ CIPHERLANE_DEVICE void join_digits(typename Lanes::Word* low, typename Lanes::Wo
     CIPHERLANE_UNROLL
     for (int i = 0; i < W; i += 2) {
       sum.template step<0>(m.n, Lanes::broadcast(x.x1[i], thread));
-      result[i] = Lanes::replace(result[i], sum.template lowest<0>(), thread);
+      result[i] = Lanes::replace(result[i], sum.template take_lowest<0>(), thread);
       sum.template step<1>(m.n, Lanes::broadcast(x.x1[i + 1], thread));
-      result[i + 1] = Lanes::replace(result[i + 1], sum.template lowest<1>(), thread);
+      result[i + 1] = Lanes::replace(result[i + 1], sum.template take_lowest<1>(), thread);
     }
   }
   const std::uint32_t over = sum.template finish<0>(high, 0);
@@ -484,13 +531,13 @@ CIPHERLANE_DEVICE void join_digits(typename Lanes::Word* low, typename Lanes::Wo
   copy<Lanes, W>(low, result);
 }
 
-// r <- (1 + a n) x mod n^2 = x0 + (x1 + a x0) n, for x in Montgomery form and a plain a. Requires x Reduced, a Lazy.
+// r <- (1 + a n) x mod n^2 = x0 + (x1 + a x0) n, for x in Montgomery form and a plain a < B. Requires x Reduced.
 // r.x1 Canonical, r.x0 unchanged. r may be x. 4 L^2 products.
 template <class Lanes, int W>
 CIPHERLANE_DEVICE void multiply_one_plus(Pair<Lanes, W>& r, const Pair<Lanes, W>& x, const typename Lanes::Word* a,
                                          const Modulus<Lanes, W>& m) {
   typename Lanes::Word product[W], carried[W];
-  Lanes::template load<W>(product, m.square());  // R^2 mod n
+  Lanes::template load_constant<W>(product, m.square());  // R^2 mod n
   multiply_mod(product, product, a, 0, m);
   multiply_mod(product, product, x.x0, 0, m);
   reduce_once(product, m);

@@ -12,7 +12,7 @@ from math import gcd
 from pathlib import Path
 
 KERNELS = Path(__file__).parents[2] / "kernels"
-FILTER = Path(__file__).parent / "nadic_filter.cpp"
+FILTERS = Path(__file__).parent
 # Threads of a group and limbs of a thread, for keys of 1024 to 4096 bits and the halves of those.
 SHAPES = [(2, 8), (4, 8), (2, 16), (4, 12), (8, 8), (4, 16), (8, 12), (8, 16), (16, 8), (32, 4)]
 
@@ -20,20 +20,22 @@ Line = tuple[str, tuple]
 Check = Callable[[tuple[int, ...]], bool]
 
 
-def build(program: Path, *flags: str) -> Path:
+def build(program: Path, source: str, shapes: list[tuple[int, int]], *flags: str) -> Path:
     compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
     assert compiler, "building the package needs a C++ compiler, so there is one"
     command = [compiler, "-std=c++17", "-O1", "-UNDEBUG", "-Wall", "-Wextra", "-Werror", "-Wno-maybe-uninitialized"]
-    subprocess.run([*command, *flags, str(FILTER), "-o", str(program)], check=True)
+    defined = " ".join("X({}, {})".format(*shape) for shape in shapes)
+    command += [f"-DCIPHERLANE_TEST_SHAPES(X)={defined}", *flags, str(FILTERS / source), "-o", str(program)]
+    subprocess.run(command, check=True)
     return program
 
 
-def run(program: Path, lines: list[Line], shape: tuple[int, int]) -> list[tuple[int, ...]]:
+def run(program: Path, lines: list[Line], shape: tuple[int, int], mutant: int = 0) -> list[tuple[int, ...]]:
     text = "".join(
         " ".join([operation, *map(str, shape), *(x if isinstance(x, str) else format(x, "x") for x in fields)]) + "\n"
         for operation, fields in lines
     )
-    result = subprocess.run([str(program)], input=text, capture_output=True, text=True)
+    result = subprocess.run([str(program), str(mutant)], input=text, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     answers = [tuple(int(part, 16) for part in line.split()) for line in result.stdout.splitlines()]
     assert len(answers) == len(lines)
@@ -60,9 +62,14 @@ class Ring:
         return pow(self.r, -1, self.n**2)
 
     @property
+    def lazy(self) -> int:
+        """Every Lazy number is below this."""
+        return min(self.b, self.n << 16)
+
+    @property
     def reduced(self) -> int:
         """Every Reduced number is below this."""
-        return min(self.b, self.n + (self.b >> 30))
+        return min(self.b, self.n + (self.lazy >> 31) + 3)
 
     def words(self, numbers: list[int]) -> int:
         return sum(x << 32 * self.limbs * i for i, x in enumerate(numbers))
@@ -102,6 +109,10 @@ def hard_moduli(limbs: int) -> list[int]:
         source.getrandbits(bits) | half | 1,
         (1 << (bits - 15)) + 1,
         source.getrandbits(bits - 12) | 1 << (bits - 13) | 1,
+        # Far from filling the limbs: no result leaves the group, and Lazy is less than what fits.
+        (1 << (bits - 31)) - 1,
+        (1 << 32 * (limbs - 4)) + 1,
+        edge_number(bits // 2 + 32, source) >> 31 | 1 << bits // 2 | 1,
     ]
 
 
@@ -130,7 +141,8 @@ def cases(shape: tuple[int, int], count: int) -> Iterator[tuple[Line, Check]]:
 def ring_cases(ring: Ring, threads: int, source: random.Random, count: int) -> Iterator[tuple[Line, Check]]:
     n, b, constants, inverse = ring.n, ring.b, ring.constants, ring.inverse
     square = n * n
-    lazy = hard_numbers(n, b, source)
+    lazy = hard_numbers(n, ring.lazy, source)
+    whole = hard_numbers(n, b, source)
     canonical = hard_numbers(n, n, source)
     reduced = hard_numbers(n, ring.reduced, source)
 
@@ -143,7 +155,8 @@ def ring_cases(ring: Ring, threads: int, source: random.Random, count: int) -> I
     def pick(numbers: list[int]) -> tuple[int, int]:
         return source.choice(numbers), source.choice(numbers)
 
-    edges = [(b - 1, b - 1), (n % b, n % b), (0, 0), (1, 0), (0, 1), (0, b - 1), (b - 1, 0)]
+    most = ring.lazy - 1
+    edges = [(most, most), (n, n), (0, 0), (1, 0), (0, 1), (0, most), (most, 0)]
     # Products that are small, or a multiple of n and a bit: the carries of the last sum run far.
     near = [ring.r * k % n for k in (1, 2, 1 << 32, n - 1)]
     pairs = edges + list(itertools.product(near[:2], near[2:])) + [pick(lazy) for _ in range(count)]
@@ -152,12 +165,12 @@ def ring_cases(ring: Ring, threads: int, source: random.Random, count: int) -> I
         yield ("multiply", (constants, *x, *y)), residue(value, both_reduced)
     for x in pairs:
         value = x[0] + x[1] * n
-        t = source.choice(lazy)
+        t, any_number = source.choice(lazy), source.choice(whole)
         yield ("square", (constants, *x)), residue(value * value * inverse, both_reduced)
         yield ("number", (constants, *x, t)), residue(value * t * inverse, both_reduced)
         yield ("digits", (constants, *x)), residue(value * inverse, both_canonical)
-        low, high = x
-        yield ("from", (constants, low, high)), residue((low + high * b) * ring.r, both_canonical)
+        x = (x[0] % n, x[1] % n)
+        yield ("number", (constants, *x, any_number)), residue((x[0] + x[1] * n) * any_number * inverse, both_reduced)
     small_pairs = [(n - 1, n - 1), (0, 0), (0, n - 1), (n - 1, 0), *(pick(canonical) for _ in range(count))]
     for x, y in [*itertools.product(small_pairs[:4], small_pairs), *((x, x) for x in small_pairs)]:
         value, other = x[0] + x[1] * n, y[0] + y[1] * n
@@ -170,26 +183,26 @@ def ring_cases(ring: Ring, threads: int, source: random.Random, count: int) -> I
         one, other, top = source.choice(lazy), source.choice(lazy), source.choice([0, 1, 2**32 - 1])
         product = one * other * inverse % n
         yield ("mod", (constants, one, other, 0)), lambda got, v=product: got[0] % n == v and got[0] < ring.reduced
-        one = source.choice(canonical)
+        one, other = source.choice(canonical), source.choice(whole)
         product = one * (other + top * b) * inverse % n
         yield (
             ("mod", (constants, one, other, top)),
             lambda got, v=product: got[0] % n == v and got[0] < min(b, 2 * n),
         )
-        x, a = pick(reduced), source.choice(lazy)
+        x, a = pick(reduced), source.choice(whole)
         yield ("plus", (constants, *x, a)), residue((1 + a * n) * (x[0] + x[1] * n), (ring.reduced, n))
     for x in hard_numbers(n, min(2 * n, b), source):
         yield ("reduce", (constants, x)), lambda got, x=x: got == (x % n, x // n)
     for _ in range(count):
-        yield factored_case(ring, threads, pick(reduced), source, lazy, canonical)
+        yield factored_case(ring, threads, pick(reduced), source, whole, canonical)
 
 
-def factored_case(ring: Ring, threads: int, x: tuple, source: random.Random, lazy: list, canonical: list):
+def factored_case(ring: Ring, threads: int, x: tuple, source: random.Random, whole: list, canonical: list):
     n, square = ring.n, ring.n**2
     # The whole sum stays below 2^32 B.
     overhang = [*(source.choice([0, 1, 2**31, 2**32 - 2]) for _ in range(threads - 1))]
     overhang.append(source.choice([0, 2**31, 2**32 - 3]))
-    e, s, a = source.choice(lazy), source.choice(canonical), source.choice(lazy)
+    e, s, a = source.choice(whole), source.choice(canonical), source.choice(whole)
     t = source.choice([*canonical, n - 1])
     share = 32 * ring.limbs // threads
     total = e + s + sum(word << share * (thread + 1) for thread, word in enumerate(overhang))

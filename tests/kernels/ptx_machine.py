@@ -42,7 +42,7 @@ class Kernel:
 
     def __init__(self, ptx: str, name: str) -> None:
         entries = re.split(r"^\.visible \.entry ", ptx, flags=re.M)[1:]
-        [text] = [entry for entry in entries if re.match(rf"_ZN10cipherlane7kernels\d+{name}ILi", entry)]
+        [text] = [entry for entry in entries if re.match(rf"_ZN10cipherlane7kernels.*?NS0_\d+{name}E+vT1_\(", entry)]
         body = re.sub(r"//.*", "", text[text.index("{") :])
         self.code: list[Instruction] = []
         self.labels: dict[str, int] = {}
@@ -57,19 +57,24 @@ class Kernel:
                 operands = [parse_operand(part) for part in re.findall(r"\{[^}]*\}|\[[^\]]*\]|[^,\s]+", rest)]
                 self.code.append(Instruction((guard, not negated) if guard else None, operation.split("."), operands))
 
-    def run(self, memory: np.ndarray, parameters: list[bytes], path: list | None = None) -> None:
-        """Run one block of 32 threads on ``memory`` (32-bit words from address 0).
+    def run(self, memory: np.ndarray, usable: np.ndarray, parameter: bytes, path: list | None = None) -> None:
+        """Run one block of 32 threads, with a struct as parameter.
 
-        ``path`` receives the place of every instruction run, and the addresses of every access.
+        ``memory`` are 32-bit words from address 0, ``usable`` says which of them a thread may access. ``path`` receives
+        the place of every instruction run, and the addresses of every access.
         """
-        machine = Warp(self, memory, parameters, path)
+        machine = Warp(self, memory, usable, parameter, path)
         while machine.step():
             pass
+        assert not (machine.written & machine.taken_as_constant).any(), "a kernel writes what it reads as constant"
 
 
 class Warp:
-    def __init__(self, kernel: Kernel, memory: np.ndarray, parameters: list[bytes], path: list | None) -> None:
-        self.kernel, self.memory, self.parameters, self.path = kernel, memory, parameters, path
+    def __init__(
+        self, kernel: Kernel, memory: np.ndarray, usable: np.ndarray, parameter: bytes, path: list | None
+    ) -> None:
+        self.kernel, self.memory, self.usable, self.parameter, self.path = kernel, memory, usable, parameter, path
+        self.written, self.taken_as_constant = np.zeros_like(usable), np.zeros_like(usable)
         self.at = np.zeros(WARP, dtype=np.int64)
         self.registers: dict[str, np.ndarray] = {
             "%tid.x": LANES.astype(np.uint64),
@@ -96,6 +101,8 @@ class Warp:
         return True
 
     def value(self, operand: Any, bits: int = 64) -> np.ndarray:
+        if isinstance(operand, str) and "_param_" in operand:
+            operand = 0
         if isinstance(operand, int):
             return np.full(WARP, operand & ((1 << bits) - 1), dtype=np.uint64)
         return self.registers[operand]
@@ -118,7 +125,9 @@ class Warp:
         elif operation == "ld" and parts[1] == "param":
             self.load_parameter(operands, active, kind)
         elif operation in ("ld", "st"):
-            self.access(operation, operands, active)
+            self.access(operation, "nc" in parts, operands, active)
+        elif operation == "prefetch":
+            self.record(operands[0], active)
         elif operation in ("shfl", "vote"):
             assert active.all(), "threads of a warp reach a shuffle or ballot apart"
             self.exchange(parts, operands, active)
@@ -133,36 +142,52 @@ class Warp:
             self.calculate(operation, parts, operands, active)
 
     def load_parameter(self, operands: list[Any], active: np.ndarray, kind: str) -> None:
-        name, offset = operands[1]
+        base, offset = operands[1]
+        if base in self.registers:  # the parameter's own address, which is 0 here, and what was added to it
+            [offset] = set((self.registers[base] + self.value(offset))[active].tolist())
         size = int(kind[1:]) // 8
-        data = self.parameters[int(name.rsplit("_", 1)[1])]
         names = operands[0] if isinstance(operands[0], list) else [operands[0]]
         for i, target in enumerate(names):
-            word = int.from_bytes(data[offset + size * i : offset + size * (i + 1)], "little")
-            self.write(target, self.value(word), active, 8 * size)
+            part = self.parameter[offset + size * i : offset + size * (i + 1)]
+            assert len(part) == size, "outside of the parameter"
+            self.write(target, self.value(int.from_bytes(part, "little")), active, 8 * size)
 
-    def access(self, operation: str, operands: list[Any], active: np.ndarray) -> None:
-        values, (base, offset) = operands if operation == "ld" else operands[::-1]
+    def access(self, operation: str, constant: bool, operands: list[Any], active: np.ndarray) -> None:
+        values, place = operands if operation == "ld" else operands[::-1]
         names = values if isinstance(values, list) else [values]
-        address = (self.registers[base] + self.value(offset)).astype(np.int64)[active]
-        if self.path is not None:
-            self.path.append(address.tobytes())
+        address = self.record(place, active)
         assert (address % (4 * len(names)) == 0).all(), "an address is not aligned"
         assert (address >= 0).all() and (address // 4 + len(names) <= len(self.memory)).all(), "outside of the memory"
         for i, name in enumerate(names):
+            word = address // 4 + i
+            assert self.usable[word].all(), "outside of an array"
             if operation == "st":
-                self.memory[address // 4 + i] = self.value(name, 32)[active].astype(np.uint32)
+                self.memory[word] = self.value(name, 32)[active].astype(np.uint32)
+                self.written[word] = True
             else:
                 loaded = np.zeros(WARP, dtype=np.uint64)
-                loaded[active] = self.memory[address // 4 + i]
+                loaded[active] = self.memory[word]
                 self.write(name, loaded, active, 32)
+                if constant:
+                    self.taken_as_constant[word] = True
+
+    def record(self, place: tuple[str, int], active: np.ndarray) -> np.ndarray:
+        address = (self.registers[place[0]] + self.value(place[1])).astype(np.int64)[active]
+        if self.path is not None:
+            self.path.append(address.tobytes())
+        return address
 
     def exchange(self, parts: list[str], operands: list[Any], active: np.ndarray) -> None:
         target = operands[0].split("|")
         assert int(self.value(operands[-1], 32)[0]) == ALL
         if parts[0] == "vote":
-            bits = int((self.registers[operands[1]].astype(np.uint64) << LANES.astype(np.uint64)).sum())
-            self.write(target[0], self.value(bits), active, 32)
+            votes = self.registers[operands[1]]
+            if parts[2] == "any":
+                self.write_flag(target[0], np.full(WARP, votes.any()), active)
+            else:
+                assert parts[2] == "ballot"
+                bits = int((votes.astype(np.uint64) << LANES.astype(np.uint64)).sum())
+                self.write(target[0], self.value(bits), active, 32)
             return
         x, distance = self.value(operands[1], 32), self.value(operands[2], 32).astype(np.int64) & 31
         control = self.value(operands[3], 32).astype(np.int64)
@@ -226,6 +251,9 @@ class Warp:
             assert parts[1:3] == ["l", "wrap"]
             count = x[2] & np.uint64(31)
             result = (x[1] << np.uint64(32) | x[0]) << count >> np.uint64(32)
+        elif operation == "bfi":
+            mask = (np.uint64(1) << x[3]) - np.uint64(1) << x[2]
+            result = (x[1] & ~mask) | (x[0] << x[2] & mask)
         elif operation == "shr" and parts[-1][0] == "s":
             raise NotImplementedError(".".join(parts))
         else:
