@@ -1,8 +1,10 @@
 """Builds the native module with CMake; everything else is in pyproject.toml."""
 
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -19,14 +21,18 @@ class CMakeExtension(Extension):
 
 
 class CMakeBuild(build_ext):
-    """Configures and builds into setuptools' temporary folder, then leaves the module where setuptools wants it."""
+    """Configures and builds in build/native-..., then leaves the module where setuptools wants it.
+
+    That folder stays, unlike setuptools' own: kernels for CUDA take minutes to compile, and seldom change.
+    """
 
     def build_extension(self, extension: Extension) -> None:
         """Build one extension."""
         import pybind11
 
         target = Path(self.get_ext_fullpath(extension.name)).resolve()
-        build = Path(self.build_temp).resolve() / extension.name
+        tag = f"{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
+        build = ROOT / "build" / f"native-{tag}"
         build.mkdir(parents=True, exist_ok=True)
         configure = [
             "cmake",
@@ -36,6 +42,8 @@ class CMakeBuild(build_ext):
             str(build),
             "-G",
             "Ninja",
+            # Both may come from an environment that is gone by the next time.
+            f"-DCMAKE_MAKE_PROGRAM={shutil.which('ninja')}",
             f"-DPython_EXECUTABLE={sys.executable}",
             f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
             f"-DCMAKE_LIBRARY_OUTPUT_DIRECTORY={target.parent}",

@@ -10,10 +10,15 @@
 #include <string>
 
 #include "cipherlane/codec.hpp"
+#include "cipherlane/device_info.hpp"
 #include "cipherlane/multiply_peak.hpp"
 #include "cipherlane/paillier.hpp"
 #include "cipherlane/parallel.hpp"
 #include "cipherlane/random.hpp"
+#include "device_bindings.hpp"
+#ifdef CIPHERLANE_EMULATED_DEVICE
+#include "emulated_device.hpp"
+#endif
 
 namespace py = pybind11;
 
@@ -112,6 +117,11 @@ class Public {
     return wrap(unlocked([&] { return context_->encrypt(context_->plaintexts(data), count); }));
   }
 
+  Batch encrypt_encoded(const Plaintexts& plaintexts) const {
+    const Numbers numbers = encoded(plaintexts);
+    return wrap(unlocked([&] { return context_->encrypt(numbers, plaintexts.numbers->count()); }));
+  }
+
   Batch encrypt_with_obfuscators(const LimbArray& plaintexts, const LimbArray& obfuscators) const {
     const std::size_t count = plaintext_rows(plaintexts);
     same("obfuscators", rows("obfuscators", obfuscators, context_->plaintext_limbs()), count);
@@ -158,8 +168,16 @@ class Public {
     const ResiduesPtr x = own("a", a);
     const std::size_t count = plaintext_rows(plaintexts);
     if (x->count() != 1) same("plaintexts", count, x->count());
-    const Limb* data = plaintexts.data();
-    return wrap(unlocked([&] { return context_->add_plaintexts(*x, data, count); }));
+    const Numbers numbers = context_->plaintexts(plaintexts.data());
+    return wrap(unlocked([&] { return context_->add_plaintexts(*x, numbers, count); }));
+  }
+
+  Batch add_encoded(const Batch& a, const Plaintexts& plaintexts) const {
+    const ResiduesPtr x = own("a", a);
+    const Numbers numbers = encoded(plaintexts);
+    const std::size_t count = plaintexts.numbers->count();
+    if (x->count() != 1) same("plaintexts", count, x->count());
+    return wrap(unlocked([&] { return context_->add_plaintexts(*x, numbers, count); }));
   }
 
   Batch multiply(const Batch& a, const LimbArray& factors, const BoolArray& negative) const {
@@ -222,13 +240,15 @@ class Public {
   Batch take(const Batch& a, const IndexArray& indices) const {
     const ResiduesPtr x = own("a", a);
     check_indices(indices, x->count());
-    return wrap(context_->ring().take(*x, indices.data(), static_cast<std::size_t>(indices.shape(0))));
+    const std::int64_t* data = indices.data();
+    const auto count = static_cast<std::size_t>(indices.shape(0));
+    return wrap(unlocked([&] { return context_->ring().take(*x, data, count); }));
   }
 
   Batch concatenate(const std::vector<Batch>& batches) const {
     std::vector<ResiduesPtr> parts;
     for (const Batch& batch : batches) parts.push_back(own("batches", batch));
-    return wrap(context_->ring().concatenate(parts));
+    return wrap(unlocked([&] { return context_->ring().concatenate(parts); }));
   }
 
   std::int64_t first_not_invertible(const Batch& batch) const {
@@ -236,8 +256,30 @@ class Public {
     return unlocked([&] { return context_->first_not_invertible(*x); });
   }
 
+  // Ciphertexts in a device's memory, in canonical form.
+  py::object values(const Batch& batch) const {
+    const ResiduesPtr x = own("batch", batch);
+    return device_memory_of(unlocked([&] { return context_->ring().values(*x); }), context_->ciphertext_limbs());
+  }
+
+  Batch adopt(const py::object& view) const {
+    std::size_t count = 0;
+    const Numbers rows = device_rows("ciphertexts", view, context_->ciphertext_limbs(), count, context_->square());
+    return wrap(unlocked([&] { return context_->adopt(rows, count); }));
+  }
+
   std::size_t plaintext_rows(const LimbArray& plaintexts) const {
     return rows("plaintexts", plaintexts, context_->plaintext_limbs());
+  }
+
+  // Plaintexts that belong here: below the same modulus, in memory that the backend reads.
+  Numbers encoded(const Plaintexts& plaintexts) const {
+    const Numbers numbers = plaintexts.numbers->view();
+    if (plaintexts.modulus != context_->modulus() ||
+        (numbers.memory == Memory::kBackend && context_->ring().device() == "cpu"))
+      throw py::value_error("plaintexts: expected some of this modulus, in memory that backend '" +
+                            context_->backend() + "' reads, got others");
+    return numbers;
   }
 
  private:
@@ -300,6 +342,18 @@ class Private {
     Limb* data = out.mutable_data();
     unlocked([&] { plaintexts->read(data); });
     return out;
+  }
+
+  // The plaintexts stay where the backend keeps them.
+  Plaintexts decrypt_there(const Batch& batch) const {
+    const ResiduesPtr x = public_.own("batch", batch);
+    return {unlocked([&] { return context_->decrypt(*x); }), public_.context()->modulus()};
+  }
+
+  Batch encrypt_encoded(const Plaintexts& plaintexts, const std::string& noise) const {
+    const Numbers numbers = public_.encoded(plaintexts);
+    const Noise kind = noise_by_name(noise);
+    return public_.wrap(unlocked([&] { return context_->encrypt(numbers, plaintexts.numbers->count(), kind); }));
   }
 
   Batch encrypt(const LimbArray& plaintexts, const std::string& noise) const {
@@ -448,6 +502,44 @@ py::bytes python_chacha20_block(const py::bytes& key, std::uint32_t counter, con
   return py::bytes(reinterpret_cast<const char*>(block.data()), block.size());
 }
 
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+py::object python_device_info() {
+  const auto info = unlocked([] { return device_info(); });
+  if (!info) return py::none();
+  py::dict fields;
+  fields["name"] = info->name;
+  fields["device"] = "cuda:" + std::to_string(info->index);
+  fields["total_memory"] = info->total_memory;
+  fields["compute_capability"] = std::to_string(info->compute_major) + "." + std::to_string(info->compute_minor);
+  fields["driver_version"] = version_text(info->driver_version);
+  fields["runtime_version"] = version_text(info->runtime_version);
+  fields["emulated"] = info->emulated;
+  return fields;
+}
+
+#ifdef CIPHERLANE_EMULATED_DEVICE
+py::dict python_emulated_counts() {
+  const EmulatedCounts counts = emulated_counts();
+  py::dict fields;
+  fields["live_bytes"] = counts.live_bytes;
+  fields["peak_bytes"] = counts.peak_bytes;
+  fields["allocations"] = counts.allocations;
+  fields["refused"] = counts.refused;
+  fields["wiped"] = counts.wiped;
+  fields["launches"] = counts.launches;
+  fields["uploaded"] = counts.uploaded;
+  fields["downloaded"] = counts.downloaded;
+  fields["stream_waits"] = counts.stream_waits;
+  fields["waits_for_all"] = counts.waits_for_all;
+  fields["found"] = counts.found;
+  fields["fault"] = counts.fault;
+  return fields;
+}
+#endif
+
 py::bytes python_random_bytes(std::size_t count) {
   std::string bytes(count, '\0');
   random_bytes(bytes.data(), count);
@@ -470,13 +562,23 @@ PYBIND11_MODULE(_native, module) {
     } catch (const BackendUnavailable& unavailable) {
       const auto type = py::module_::import("cipherlane.errors").attr("BackendUnavailableError");
       PyErr_SetString(type.ptr(), unavailable.what());
+    } catch (const DeviceOutOfMemory& memory) {
+      PyErr_SetString(PyExc_MemoryError, memory.what());
     } catch (const std::domain_error& domain) {
       PyErr_SetString(PyExc_ValueError, domain.what());
     }
   });
 
   module.def("known_backends", &known_backends);
-  module.def("usable_backends", &usable_backends);
+  module.def("usable_backends", [] { return unlocked(usable_backends); });
+  module.def("device_info", &python_device_info);
+#ifdef CIPHERLANE_EMULATED_DEVICE
+  module.def("emulated_counts", &python_emulated_counts);
+  module.def("set_emulated_memory", &set_emulated_memory, arg("bytes"));
+  module.def(
+      "watch_emulated_memory", [](const std::string& bytes) { watch_emulated_memory({bytes.begin(), bytes.end()}); },
+      arg("bytes"));
+#endif
   module.def("thread_count", &thread_count);
   module.def("set_thread_count", &set_thread_count, arg("count"));
   module.def(
@@ -502,9 +604,12 @@ PYBIND11_MODULE(_native, module) {
   module.def("limbs_from_bytes", &limbs_from_bytes, arg("data"), arg("count"), arg("width"), arg("limbs"));
   module.def("limbs_to_bytes", &limbs_to_bytes, arg("values"), arg("width"));
 
+  bind_device(module);
+
   py::class_<Batch>(module, "Batch", py::is_final())
       .def("__len__", [](const Batch& batch) { return batch.residues->count(); })
-      .def_property_readonly("backend", [](const Batch& batch) { return batch.context->backend(); });
+      .def_property_readonly("backend", [](const Batch& batch) { return batch.context->backend(); })
+      .def_property_readonly("device", [](const Batch& batch) { return batch.context->ring().device(); });
 
   py::class_<Public>(module, "PublicContext", py::is_final())
       .def(py::init<const LimbArray&, const std::optional<LimbArray>&, const std::string&, std::size_t, std::size_t>(),
@@ -518,6 +623,7 @@ PYBIND11_MODULE(_native, module) {
       .def("upload", &Public::upload, arg("ciphertexts"))
       .def("download", &Public::download, arg("batch"))
       .def("encrypt", &Public::encrypt, arg("plaintexts"))
+      .def("encrypt", &Public::encrypt_encoded, arg("plaintexts"))
       .def("encrypt_with_obfuscators", &Public::encrypt_with_obfuscators, arg("plaintexts"), arg("obfuscators"))
       .def("encrypt_with_exponents", &Public::encrypt_with_exponents, arg("plaintexts"), arg("exponents"))
       .def("encrypt_without_obfuscator", &Public::encrypt_without_obfuscator, arg("plaintexts"))
@@ -526,6 +632,9 @@ PYBIND11_MODULE(_native, module) {
       .def("subtract", &Public::subtract, arg("a"), arg("b"))
       .def("negate", &Public::negate, arg("a"))
       .def("add_plaintexts", &Public::add_plaintexts, arg("a"), arg("plaintexts"))
+      .def("add_plaintexts", &Public::add_encoded, arg("a"), arg("plaintexts"))
+      .def("values", &Public::values, arg("batch"))
+      .def("adopt", &Public::adopt, arg("view"))
       .def("multiply", &Public::multiply, arg("a"), arg("factors"), arg("negative"))
       .def("segment_sum", &Public::segment_sum, arg("a"), arg("indices"), arg("offsets"))
       .def("linear_combinations", &Public::linear_combinations, arg("a"), arg("columns"), arg("weights"),
@@ -541,7 +650,9 @@ PYBIND11_MODULE(_native, module) {
           arg("public_context"), arg("p"), arg("q"), arg("generator_p"), arg("generator_q"),
           arg("order_p") = py::none(), arg("order_q") = py::none())
       .def("decrypt", &Private::decrypt, arg("batch"))
+      .def("decrypt_there", &Private::decrypt_there, arg("batch"))
       .def("encrypt", &Private::encrypt, arg("plaintexts"), arg("noise"))
+      .def("encrypt", &Private::encrypt_encoded, arg("plaintexts"), arg("noise"))
       .def("rerandomise", &Private::rerandomise, arg("batch"), arg("noise"))
       .def("window_bits", &Private::window_bits, arg("noise"));
 }

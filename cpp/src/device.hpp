@@ -1,40 +1,29 @@
 // A device that runs the kernels: what host code sees of it. CUDA is one (cuda_device.cpp); tests have another, which
-// runs the same kernels on the host.
+// runs the same kernels on the host (emulated_device.cpp). A build has one of them or none.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
 #include "../../kernels/batch_kernels.cuh"
+#include "../../kernels/codec.cuh"
+#include "cipherlane/device_info.hpp"
 
 namespace cipherlane {
 
-// A device refused: what was asked of it, and its answer.
-class DeviceError : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
-
-// There is no room for that many bytes.
-class DeviceOutOfMemory : public DeviceError {
- public:
-  DeviceOutOfMemory(std::size_t asked, std::size_t free, std::size_t total);
-  std::size_t asked() const { return asked_; }
-
- private:
-  std::size_t asked_;
-};
-
 // Work is queued in the order of the calls of a thread; wait() returns when all of this thread's is done, and throws
-// what went wrong in it. Memory may be given back as soon as the work that uses it is queued.
+// what went wrong in it. Memory may be given back as soon as the work that uses it is queued; another thread may use it
+// once this one has waited. In a forked child everything throws, since no device survives a fork; only release does
+// nothing there.
 class Device {
  public:
   virtual ~Device() = default;
-  virtual std::string name() const = 0;
+  virtual DeviceInfo info() const = 0;
   virtual std::size_t total_memory() const = 0;
   virtual std::size_t free_memory() const = 0;
   // Groups of a shape that run at the same time.
@@ -43,17 +32,40 @@ class Device {
   virtual void* allocate(std::size_t bytes) = 0;  // 256-byte aligned, throws DeviceOutOfMemory
   virtual void release(void* memory, std::size_t bytes, bool wipe) noexcept = 0;
 
-  virtual void upload(void* to, const void* from, std::size_t bytes) = 0;
+  virtual void upload(void* to, const void* from, std::size_t bytes) = 0;    // `from` may change when it returns
   virtual void download(void* to, const void* from, std::size_t bytes) = 0;  // is done when it returns
   virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
   virtual void zero(void* memory, std::size_t bytes) = 0;
   virtual void wait() = 0;
 
+  // Other libraries work on the device too. What this thread queues from now on starts after what lies in a stream of
+  // CUDA now (a handle; 1 and 2 are the default streams, as CUDA counts them); wait_for_everyone returns when all that
+  // anyone queued is done.
+  virtual void wait_for_stream(std::uintptr_t stream) = 0;
+  virtual void wait_for_everyone() = 0;
+  // Throws std::invalid_argument unless all these bytes are memory that this device reads.
+  virtual void check_memory(const void* memory, std::size_t bytes) = 0;
+
+  // How long the device takes for what `work` launches.
+  virtual double seconds(const std::function<void()>& work) = 0;
+
+  // groups >= kernel.count > 0
 #define CIPHERLANE_LAUNCH(Kernel) \
   virtual void launch(kernels::Shape shape, const kernels::Kernel& kernel, std::size_t groups) = 0;
   CIPHERLANE_KERNELS(CIPHERLANE_LAUNCH)
 #undef CIPHERLANE_LAUNCH
+  // For each of its items, of which there are some.
+#define CIPHERLANE_LAUNCH(Kernel) virtual void launch(const kernels::Kernel& kernel) = 0;
+  CIPHERLANE_ITEM_KERNELS(CIPHERLANE_LAUNCH)
+#undef CIPHERLANE_LAUNCH
 };
+
+// The device of this process and, where there is none, why.
+struct DeviceChoice {
+  Device* device;
+  std::string reason;
+};
+DeviceChoice choose_device();
 
 // Memory of a device. What is secret is overwritten before it is given back.
 template <class T>

@@ -7,6 +7,9 @@
 #include "cipherlane/limbs.hpp"
 #include "cipherlane/ring.hpp"
 #include "vector_kernels.hpp"
+#ifdef CIPHERLANE_WITH_DEVICE
+#include "device_backend.hpp"
+#endif
 
 namespace cipherlane {
 namespace {
@@ -71,6 +74,9 @@ double multiply_peak(const std::string& backend) {
     for (const std::string& name : usable) names += (names.empty() ? "" : ", ") + name;
     throw BackendUnavailable("backend: '" + backend + "' cannot be used on this machine; usable here: " + names);
   }
+#ifdef CIPHERLANE_WITH_DEVICE
+  if (backend == "cuda") return device_multiply_peak();
+#endif
 #ifdef CIPHERLANE_WITH_VECTORS
   if (backend == "ifma") return vector_rate<Ifma>();
   if (backend == "avx512") return vector_rate<Avx512>();

@@ -169,6 +169,13 @@ ResiduesPtr PublicContext::upload(const Limb* ciphertexts, std::size_t count) co
   return ring_->upload(ciphertexts, count);
 }
 
+ResiduesPtr PublicContext::adopt(Numbers ciphertexts, std::size_t count) const {
+  SecretLimbs one(ciphertext_limbs(), 0);
+  one[0] = 1;
+  const auto as_it_is = ring_->linear_form({{std::move(one), 2 * ring_->modulus_bits()}});
+  return ring_->evaluate(*as_it_is, {ciphertexts}, count);
+}
+
 ResiduesPtr PublicContext::obfuscated(Numbers a, std::size_t count) {
   if (!table_) {
     const ResiduesPtr noise = classic_obfuscators(count);
@@ -234,9 +241,9 @@ ResiduesPtr PublicContext::subtract(const Residues& a, const ResiduesPtr& b) con
   return ring_->multiply(a, *negate(b));
 }
 
-ResiduesPtr PublicContext::add_plaintexts(const Residues& a, const Limb* plaintexts, std::size_t count) const {
-  check_plaintexts("plaintexts", this->plaintexts(plaintexts), count);
-  return ring_->multiply_one_plus(a, this->plaintexts(plaintexts), count);
+ResiduesPtr PublicContext::add_plaintexts(const Residues& a, Numbers plaintexts, std::size_t count) const {
+  check_plaintexts("plaintexts", plaintexts, count);
+  return ring_->multiply_one_plus(a, plaintexts, count);
 }
 
 ResiduesPtr PublicContext::multiply(const ResiduesPtr& a, Numbers factors, const bool* negative,

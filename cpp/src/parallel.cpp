@@ -21,6 +21,7 @@ namespace cipherlane {
 namespace {
 
 constexpr std::size_t kMostThreads = 1024;
+constexpr std::chrono::milliseconds kPollInterval{50};
 std::atomic<std::size_t> chosen_threads{0};
 std::atomic<void (*)()> interrupt_check{nullptr};
 
@@ -77,6 +78,14 @@ void set_thread_count(std::size_t count) {
 
 void set_interrupt_check(void (*check)()) { interrupt_check.store(check); }
 
+void check_interrupt() {
+  thread_local std::chrono::steady_clock::time_point last_poll;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - last_poll < kPollInterval) return;
+  last_poll = now;
+  if (auto* check = interrupt_check.load()) check();
+}
+
 void parallel_for(std::size_t count, std::size_t grain, const std::function<void(std::size_t, std::size_t)>& body) {
   if (count == 0) return;
   const std::size_t pieces = (count + grain - 1) / grain;
@@ -94,7 +103,7 @@ void parallel_for(std::size_t count, std::size_t grain, const std::function<void
         body(piece * grain, std::min(count, (piece + 1) * grain));
         if (!polls) continue;
         const auto now = std::chrono::steady_clock::now();
-        if (now - last_poll < std::chrono::milliseconds(50)) continue;
+        if (now - last_poll < kPollInterval) continue;
         last_poll = now;
         if (auto* check = interrupt_check.load()) check();
       }

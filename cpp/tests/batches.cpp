@@ -45,8 +45,8 @@ class Session {
     expect_elementwise("add", *context_->add(*x, *y), a, b, [](auto s, auto t) { return s + t; });
     expect_elementwise("subtract", *context_->subtract(*x, y), a, b, [](auto s, auto t) { return s - t; });
     expect_elementwise("negate", *context_->negate(x), a, b, [](auto s, auto) { return -s; });
-    expect_elementwise("add plaintexts", *context_->add_plaintexts(*x, encoded(b).data(), count), a, b,
-                       [](auto s, auto t) { return s + t; });
+    expect_elementwise("add plaintexts", *context_->add_plaintexts(*x, context_->plaintexts(encoded(b).data()), count),
+                       a, b, [](auto s, auto t) { return s + t; });
     expect("rerandomise", *context_->rerandomise(*x), a);
     for (const Noise noise : noises_) {
       expect("encrypt by the holder", *holder_.encrypt(context_->plaintexts(encoded(b).data()), count, noise), b);

@@ -15,7 +15,7 @@ from cipherlane.paillier import key_generation
 ROOT = Path(__file__).parents[2]
 
 
-def _tool(name: str) -> str:
+def tool(name: str) -> str:
     # Beside Python first: a virtual environment need not be activated.
     found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
     assert found, f"{name}: not found; install the package with its extra 'test'"
@@ -26,12 +26,13 @@ def build(name: str, target: str, *options: str) -> Path:
     """Build ``target`` with CMake options in build/cpp-tests/``name`` and return the program."""
     directory = ROOT / "build" / "cpp-tests" / name
     configure = [
-        *(_tool("cmake"), "-S", str(ROOT), "-B", str(directory), "-G", "Ninja"),
-        *(f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}", "-DCIPHERLANE_PYTHON=OFF", "-DCIPHERLANE_TESTS=ON"),
+        *(tool("cmake"), "-S", str(ROOT), "-B", str(directory), "-G", "Ninja"),
+        *(f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}", "-DCIPHERLANE_PYTHON=OFF", "-DCIPHERLANE_TESTS=ON"),
+        "-DCIPHERLANE_CUDA=OFF",
         *(f"-D{option}" for option in options),
     ]
     subprocess.run(configure, check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([_tool("cmake"), "--build", str(directory), "--target", target], check=True)
+    subprocess.run([tool("cmake"), "--build", str(directory), "--target", target], check=True)
     return directory / target
 
 

@@ -60,6 +60,7 @@ class PublicContext {
 
   const std::string& backend() const { return backend_; }
   const Limbs& modulus() const { return modulus_; }
+  const Limbs& square() const { return square_; }
   const Ring& ring() const { return *ring_; }
   bool has_obfuscator_base() const { return table_ != nullptr; }
   const Limbs& obfuscator_base() const { return obfuscator_base_; }
@@ -70,6 +71,8 @@ class PublicContext {
   std::size_t window_bits() const { return table_ ? table_->window_bits() : 0; }
 
   ResiduesPtr upload(const Limb* ciphertexts, std::size_t count) const;
+  // Of ciphertexts in the backend's memory, which the caller has checked to be below n^2.
+  ResiduesPtr adopt(Numbers ciphertexts, std::size_t count) const;
   void download(const Residues& x, Limb* ciphertexts) const { ring_->download(x, ciphertexts); }
 
   // Plaintexts on the host are checked; those in the backend's memory come from its own encoder.
@@ -82,7 +85,7 @@ class PublicContext {
   ResiduesPtr add(const Residues& a, const Residues& b) const { return ring_->multiply(a, b); }
   ResiduesPtr subtract(const Residues& a, const ResiduesPtr& b) const;
   ResiduesPtr negate(const ResiduesPtr& a) const { return invert(*ring_, modulus_.data(), a); }
-  ResiduesPtr add_plaintexts(const Residues& a, const Limb* plaintexts, std::size_t count) const;
+  ResiduesPtr add_plaintexts(const Residues& a, Numbers plaintexts, std::size_t count) const;
   ResiduesPtr multiply(const ResiduesPtr& a, Numbers factors, const bool* negative, std::size_t count) const;
   ResiduesPtr segment_sum(const Residues& a, const std::int64_t* indices, const std::int64_t* offsets,
                           std::size_t segments) const;

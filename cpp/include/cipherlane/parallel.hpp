@@ -13,6 +13,8 @@ void set_thread_count(std::size_t count);
 
 // Called on the thread that started a batch, about every 50 ms while it runs; an exception from it stops the batch.
 void set_interrupt_check(void (*check)());
+// Calls that check for a batch that runs elsewhere than in parallel_for: at most every 50 ms, whoever asks how often.
+void check_interrupt();
 
 // While one lives, a fork waits; otherwise a child could find a mutex locked by a thread that it does not have. For
 // moments only: who forks may hold the GIL.

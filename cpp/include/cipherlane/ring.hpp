@@ -92,6 +92,9 @@ class Ring {
  public:
   virtual ~Ring() = default;
 
+  // Where its batches lie: "cpu", or a device's name.
+  virtual std::string device() const { return "cpu"; }
+
   virtual std::size_t modulus_bits() const = 0;
   std::size_t digit_limbs() const { return limbs_for_bits(modulus_bits()); }
   std::size_t limbs() const { return limbs_for_bits(2 * modulus_bits()); }
