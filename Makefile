@@ -1,13 +1,16 @@
 # make demo   train on the example data          make check  format, lint, types, build and tests
 # make test   build and run every test           make bench  the figures of bench/
+# make gpu-test, gpu-bench, gpu-profile  the backend "cuda" on this machine's GPU, see docs/gpu.md
 # make sanitize  the C++ batches under ASan, UBSan and TSan         make fuzz SECONDS=60  every parser
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find cpp -name '*.cpp' -o -name '*.hpp') CMakeLists.txt setup.py pyproject.toml
+SOURCES := $(shell find cpp kernels -name '*.cpp' -o -name '*.hpp' -o -name '*.cmake' -o -name '*.cuh' -o -name '*.cu') \
+  CMakeLists.txt setup.py pyproject.toml
 CPP_FILES := $(shell find cpp kernels tests -name '*.cpp' -o -name '*.hpp' -o -name '*.cuh' -o -name '*.cu')
 
-.PHONY: demo test check format bench sanitize fuzz clean debian-packages test-packages
+.PHONY: demo test check format bench sanitize fuzz clean debian-packages test-packages \
+  gpu-test gpu-bench gpu-profile gpu-packages
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/breast_cancer/run.py
@@ -31,6 +34,11 @@ format: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python bench/paillier.py
 	$(BIN)/python bench/mixture.py
+
+# A machine with a GPU may have no network: these take any interpreter with numpy, and set up nothing that is not there.
+GPU_PYTHON := $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
+gpu-test gpu-bench gpu-profile gpu-packages:
+	$(GPU_PYTHON) bench/gpu_suite.py $(subst gpu-,,$@) $(GPU_OPTIONS)
 
 sanitize: $(VENV)/.installed
 	$(BIN)/python tests/native/sanitize.py

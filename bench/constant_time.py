@@ -68,7 +68,7 @@ def comparisons(bits: int, objects: int) -> dict[str, tuple[list[Callable[[], ob
     arrays = [key.public_key.encrypt(values) for values in plain]
 
     def decrypt(k: cl.PrivateKey, x: cl.CipherArray) -> Callable[[], object]:
-        context, batch = k._context(), x._batch()
+        context, batch = k._context(x._backend()), x._batch(x._backend())
         return lambda: context.decrypt(batch)
 
     def encrypt(k: cl.PrivateKey, noise: str) -> Callable[[], object]:

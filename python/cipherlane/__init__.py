@@ -24,6 +24,7 @@ from cipherlane.errors import (
 )
 from cipherlane.paillier import (
     CipherArray,
+    DeviceArray,
     FixedPoint,
     Packed,
     PrivateKey,
@@ -41,6 +42,7 @@ __all__ = [
     "BackendUnavailableError",
     "CipherArray",
     "CipherlaneError",
+    "DeviceArray",
     "FixedPoint",
     "KeyMismatchError",
     "Packed",

@@ -308,7 +308,7 @@ def _add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         commands,
         "info",
         _info,
-        "show versions, backends, processor and threads",
+        "show versions, backends, processor, GPU and threads",
         "  cipherlane info\n\nCIPHERLANE_BACKEND and CIPHERLANE_THREADS choose another backend or number of threads.",
     )
 
@@ -316,12 +316,14 @@ def _add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _info(options: argparse.Namespace) -> int:
     from cipherlane.benchmark.machine import processor
     from cipherlane.federation.capability import available_memory, software, threads
+    from cipherlane.paillier.devices import describe_gpu
 
     for name, version in software().items():
         print(f"{name + ':':<12}{version}")
     print(f"{'system:':<12}{platform.system()} {platform.machine()}")
     print(f"{'processor:':<12}{processor()}, {os.cpu_count()} logical cores")
     print(f"{'memory:':<12}{available_memory() / (1 << 30):.1f} GB available")
+    print(f"{'gpu:':<12}{describe_gpu()}")
     print(f"{'backends:':<12}{', '.join(cipherlane.backends())} (best first)")
     print(f"{'threads:':<12}{threads()} (set CIPHERLANE_THREADS to change)")
     return 0
@@ -414,14 +416,16 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "  cipherlane bench --bits 2048 3072 --against gmpy2,heu --json bench.json --plot bench.png\n"
         "  cipherlane bench --operations encrypt add --threads 1 2 --backend ifma portable\n"
         "  cipherlane bench --operations encrypt --batch 8 64 512 4096 --against none\n"
+        "  cipherlane bench --backend cuda --json gpu.json          # a GPU, see docs/gpu.md\n"
         "\n"
         "Every operation, ours and theirs, is verified by decryption before it is timed. Rates are operations a\n"
-        "CPU second, so that a busy machine does not matter much. A ratio compares like with like, or says in what\n"
-        "the two are unlike. docs/benchmark.md explains every column. Ctrl-C prints what has been measured so far.\n"
+        "CPU second, so that a busy machine does not matter much; a GPU is measured as a whole, in elapsed time. A\n"
+        "ratio compares like with like, or says in what the two are unlike. docs/benchmark.md explains every column.\n"
+        "Ctrl-C prints what has been measured so far.\n"
         "\n"
         "operations: encrypt, encrypt-classic, encrypt-short, holder-djn, holder-exact, holder-classic, holder-short,\n"
         "            encode-encrypt, packed, add, subtract, multiply, sum, segment-sum, matmul, rerandomize, decrypt,\n"
-        "            decrypt-short, to-bytes, from-bytes\n"
+        "            decrypt-short, to-bytes, from-bytes, host-to-host (GPU)\n"
         "peers:      phe (python-paillier), gmpy2 (GMP's integers), heu (SecretFlow HEU)",
     )
     parser.add_argument("--bits", type=int, nargs="+", default=[2048], metavar="N", help="key sizes (default: 2048)")
@@ -429,7 +433,9 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--backend", nargs="+", metavar="NAME", help="backends, see cipherlane info (default: the best usable)"
     )
     parser.add_argument("--operations", nargs="+", metavar="NAME", help="names from the list below (default: all)")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1], metavar="N", help="threads (default: 1)")
+    parser.add_argument(
+        "--threads", type=int, nargs="+", metavar="N", help="threads (default: 1; beside a device, all)"
+    )
     parser.add_argument(
         "--batch",
         type=int,

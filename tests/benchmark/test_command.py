@@ -11,12 +11,14 @@ import pytest
 
 import cipherlane as cl
 from cipherlane.benchmark import OPERATIONS, PEERS, Row, Settings, document, render
+from cipherlane.benchmark.device import is_device
 from cipherlane.benchmark.machine import commit
 from cipherlane.benchmark.peers.heu_peer import HeuPeer
 from cipherlane.benchmark.plot import write_plot
 from cipherlane.cli import main
 
-QUICK = ("bench", "--quick", "--bits", "1024", "--rounds", "1", "--against", "gmpy2")
+PROCESSOR = next(name for name in cl.backends() if not is_device(name))
+QUICK = ("bench", "--quick", "--bits", "1024", "--rounds", "1", "--against", "gmpy2", "--backend", PROCESSOR)
 
 
 def test_help_names_every_operation_and_peer(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,20 +48,23 @@ def test_bench_prints_and_writes_what_it_measured(tmp_path: Path, capsys: pytest
 
 def test_the_document_has_all_that_figures_depend_on(rows: dict[str, Row], settings: Settings) -> None:
     written = json.loads(json.dumps(document(settings, list(rows.values()))))
-    assert (written["schema"], written["schema_version"]) == ("cipherlane-benchmark", 1)
+    assert (written["schema"], written["schema_version"]) == ("cipherlane-benchmark", 2)
     assert written["commit"] == commit()
-    assert {"processor", "logical_cores", "features", "system", "backends", "multiply_peak"} == set(written["machine"])
+    assert {"processor", "logical_cores", "features", "system", "backends", "multiply_peak", "device"} == set(
+        written["machine"]
+    )
+    assert written["machine"]["device"] is None
     assert written["machine"]["multiply_peak"][settings.backends[0]]["products_per_second"] > 0
     assert {"cipherlane", "python", "numpy", "gmp", "phe", "gmpy2", "heu"} == set(written["versions"])
     assert written["versions"]["cipherlane"] == cl.__version__
     assert written["conditions"]["rounds"] == 2
     assert set(written["conditions"]["peers"]) == {"phe", "gmpy2"}
-    assert [row["operation"] for row in written["rows"]] == list(OPERATIONS)
+    assert [row["operation"] for row in written["rows"]] == list(rows)
     for row in written["rows"]:
         assert set(row) == {
             "operation", "title", "unit", "bits", "randomisation", "backend", "threads", "batch", "window_bits",
-            "per_core_second", "per_wall_second", "speed_up", "limb_products", "peak_percent", "floor_per_second",
-            "peers",
+            "measured", "emulated", "per_core_second", "per_wall_second", "speed_up", "over_resident", "limb_products",
+            "peak_percent", "floor_per_second", "peers",
         }  # fmt: skip
         assert set(row["per_core_second"]) == {"median", "low", "high"}
         for peer in row["peers"]:
@@ -98,6 +103,7 @@ def test_plots_are_what_their_names_say(suffix: str, start: bytes, rows: dict[st
         (["--bits", "512"], "--bits: expected integers from 1024 to 4096, got 512"),
         (["--bits", "2048", "2048"], "--bits: 2048 is given twice"),
         (["--backend", "abacus"], "--backend: 'abacus' cannot be used on this machine; usable here: "),
+        (["--operations", "host-to-host", "--backend", "portable"], "--operations: 'host-to-host' measures the way to"),
         (["--operations", "divide"], "--operations: there is no operation 'divide'; choose from encrypt, "),
         (["--against", "pen"], "--against: there is no peer 'pen'; choose from phe, gmpy2, heu"),
         (["--against", "gmpy2,gmpy2"], "--against: 'gmpy2' is given twice"),

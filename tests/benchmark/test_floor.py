@@ -47,13 +47,14 @@ def test_the_peak_is_measured_for_usable_backends_only() -> None:
         _native.multiply_peak("abacus")
 
 
-def test_the_window_of_a_table_shows_once_it_is_there() -> None:
+def test_the_window_of_a_table_shows_once_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CIPHERLANE_BACKEND", "portable")
     public_key, private_key = cl.keygen(2048)
     context = public_key.context()
     assert context.window_bits == 0
     public_key.encrypt([1])
     assert 2 <= context.window_bits <= 16
-    own = private_key._context()
+    own = private_key._context("portable")
     assert own.window_bits("exact") == 0
     private_key.encrypt([1], noise="exact")
     assert own.window_bits("exact") >= 2

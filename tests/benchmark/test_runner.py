@@ -18,10 +18,10 @@ from cipherlane.benchmark.randomisation import Randomisation
 
 
 def test_every_operation_is_measured(rows: dict[str, Row], settings: Settings) -> None:
-    assert list(rows) == list(OPERATIONS)
+    assert list(rows) == [name for name in OPERATIONS if name != "host-to-host"]
     assert len(rows) == planned(settings)
     for row in rows.values():
-        assert (row.bits, row.backend, row.threads, row.batch) == (1024, cl.backends()[0], 1, 5)
+        assert (row.bits, row.backend, row.threads, row.batch) == (1024, settings.backends[0], 1, 5)
         for measured in (row.per_core_second, row.per_wall_second, row.peak_percent):
             assert 0 < measured.low <= measured.median <= measured.high
         assert row.limb_products > 0

@@ -16,6 +16,10 @@ class Seconds:
     cpu: float
     wall: float
 
+    def on(self, device: bool) -> float:
+        """Return what a rate divides by: CPU seconds, or elapsed ones where a device does the work."""
+        return self.wall if device else self.cpu
+
 
 def timed(work: Callable[[], Any], loops: int = 1) -> Seconds:
     """Return the time of ``loops`` calls, the garbage collector held off."""

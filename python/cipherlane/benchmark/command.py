@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from cipherlane.benchmark import device
 from cipherlane.benchmark.document import write_json
 from cipherlane.benchmark.machine import machine, versions
 from cipherlane.benchmark.outputs import check_plot, check_writable
@@ -31,6 +32,8 @@ def run(settings: Settings, json_file: Path | None = None, plot_file: Path | Non
         check_writable("--json", json_file)
     if plot_file is not None:
         check_plot("--plot", plot_file)
+        if any(map(device.is_emulated, settings.backends)):
+            raise ValueError(f"--plot: expected a device to draw the figures of, got an {device.EMULATED}")
     rows: list[Row] = []
     complete = False
     try:
@@ -69,8 +72,27 @@ def _heading(settings: Settings) -> str:
     lines = [
         f"{about['processor']}, {about['logical_cores']} logical cores; cipherlane {found['cipherlane']}, "
         f"Python {found['python']}, {found['gmp']}",
-        f"Each operation was verified, then timed in {settings.rounds} rounds in turn with the peers, in CPU seconds "
-        "of the process; medians, ratios with low..high.",
     ]
-    lines += [f"{name} {found[name]}: {PEERS[name].description}" for name in settings.peers]
+    if not all(map(device.is_device, settings.backends)):
+        lines.append(
+            f"Each operation was verified, then timed in {settings.rounds} rounds in turn with the peers, in CPU "
+            "seconds of the process; medians, ratios with low..high."
+        )
+    lines += [f"{name} {found[name]}: {PEERS[name].description}" for name in settings.measured_peers]
+    for name in filter(device.is_device, settings.backends):
+        lines += _device_heading(name, settings)
     return "\n".join(lines) + "\n"
+
+
+def _device_heading(name: str, settings: Settings) -> list[str]:
+    found = device.about()
+    if found["emulated"]:
+        return [f"{name}: {device.EMULATED}, and none are shown. Each operation was verified in plain Python."]
+    return [
+        f"{name}: {found['name']}, {found['total_memory'] / (1 << 30):.0f} GiB, compute capability "
+        f"{found['compute_capability']}, driver {found['driver_version']}, "
+        f"runtime {found['runtime_version']}",
+        f"Rows of {name}: operations of the whole device a second of elapsed time until it is done; what they compute "
+        f"with stays there. Each was verified in plain Python, then timed in {settings.rounds} rounds; medians. CPU "
+        "seconds of a core mean nothing there, so no peer stands beside them.",
+    ]

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from cipherlane import _native
+from cipherlane.benchmark import device
 from cipherlane.benchmark.floor import MULTIPLIERS
 from cipherlane.benchmark.machine import commit, machine, versions
 from cipherlane.benchmark.peers import PEERS
 from cipherlane.benchmark.randomisation import Randomisation
-from cipherlane.benchmark.rows import PeerFigure, Row
+from cipherlane.benchmark.rows import PeerFigure, Range, Row
 from cipherlane.benchmark.settings import Settings
 
 SCHEMA = "cipherlane-benchmark"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def document(settings: Settings, rows: Sequence[Row], *, complete: bool = True) -> dict[str, Any]:
@@ -46,17 +47,22 @@ def document(settings: Settings, rows: Sequence[Row], *, complete: bool = True) 
                     "limb_bits": MULTIPLIERS[name].limb_bits,
                 }
                 for name in settings.backends
+                if not device.is_emulated(name)
             },
+            "device": device.about() if any(map(device.is_device, settings.backends)) else None,
         },
         "versions": versions(),
         "conditions": {
-            "clock": "CPU seconds of the process, all threads",
+            "clock": {
+                "core": "CPU seconds of the process, all threads",
+                "device": "elapsed seconds until the device is done; ciphertexts stay there",
+            },
             "figures": "median, lowest and highest over the rounds; ours and the peers in turn in each",
             "rounds": settings.rounds,
             "sample_seconds": settings.sample_seconds,
             "warm_up_seconds": settings.warm_up_seconds,
             "quick": settings.quick,
-            "peers": {name: PEERS[name].description for name in settings.peers},
+            "peers": {name: PEERS[name].description for name in settings.measured_peers},
         },
         "rows": [_row(row) for row in rows],
     }
@@ -69,6 +75,9 @@ def write_json(path: Path, settings: Settings, rows: Sequence[Row], *, complete:
 
 
 def _row(row: Row) -> dict[str, Any]:
+    def figure(value: Range | None) -> dict[str, float] | None:
+        return None if value is None or row.emulated else asdict(value)
+
     return {
         "operation": row.operation.name,
         "title": row.operation.title,
@@ -79,12 +88,15 @@ def _row(row: Row) -> dict[str, Any]:
         "threads": row.threads,
         "batch": row.batch,
         "window_bits": row.window_bits,
-        "per_core_second": asdict(row.per_core_second),
-        "per_wall_second": asdict(row.per_wall_second),
-        "speed_up": None if row.speed_up is None else asdict(row.speed_up),
+        "measured": "device" if row.device else "core",
+        "emulated": row.emulated,
+        "per_core_second": figure(row.per_core_second),
+        "per_wall_second": figure(row.per_wall_second),
+        "speed_up": figure(row.speed_up),
+        "over_resident": figure(row.over_resident),
         "limb_products": row.limb_products,
-        "peak_percent": asdict(row.peak_percent),
-        "floor_per_second": row.floor_per_second,
+        "peak_percent": figure(row.peak_percent),
+        "floor_per_second": None if row.emulated else row.floor_per_second,
         "peers": [_peer(figure) for figure in row.peers],
     }
 

@@ -2,8 +2,8 @@
 
 With L limbs, R = 2^(w L) > 4 n: in n-adic Montgomery form a product mod n² costs 5 L² limb products, a square
 3.5 L², (1 + m n) X 2 L², and a product with a fixed table's entry, in factored form, 4 L². The same holds mod p² with
-half the limbs, H. What is cheaper than a product by an order of magnitude (carries, encoding, randomness) is left out,
-so the floor cannot be reached.
+half the limbs, H. On a GPU n may fill its limbs, and R has one more. What is cheaper than a product by an order of
+magnitude (carries, encoding, randomness) is left out, so the floor cannot be reached.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cipherlane.benchmark.operations import MATRIX_COLUMNS, OPERATIONS, WEIGHT_BITS
+from cipherlane.benchmark.operations import HOST_TO_HOST, MATRIX_COLUMNS, OPERATIONS, WEIGHT_BITS
 from cipherlane.paillier.short_parameters import least_order_bits
 
 PRODUCT = 5.0
@@ -22,13 +22,15 @@ TABLE_PRODUCT = 4.0
 
 @dataclass(frozen=True)
 class Multiplier:
-    """A backend's multiplier: bits of a limb, and instructions for a whole product of two limbs."""
+    """A backend's multiplier: bits of a limb, instructions for a whole product of two, bits that n leaves free."""
 
     limb_bits: int
     instructions: int
+    free_bits: int = 2
 
 
 MULTIPLIERS = {
+    "cuda": Multiplier(32, 1, free_bits=0),
     "ifma": Multiplier(52, 2),
     "avx512": Multiplier(26, 1),
     "avx2": Multiplier(26, 1),
@@ -103,6 +105,7 @@ _COSTS: dict[str, Callable[[Setting], float]] = {
     "holder-short": _holder_table,
     "holder-classic": _holder_classic,
     "encode-encrypt": _encrypt,
+    HOST_TO_HOST: _encrypt,
     "packed": lambda s: _encrypt(s) / s.slots,
     "add": lambda s: PRODUCT * s.full,
     # An inverse in a batch costs three products (Montgomery's trick).
@@ -146,8 +149,8 @@ def limb_products(
     >>> limb_products("add", "ifma", 2048)  # 5 * 40 * 40
     8000.0
     """
-    limb_bits = MULTIPLIERS[backend].limb_bits
-    full, half = (-(-(size + 2) // limb_bits) for size in (bits, bits // 2))
+    multiplier = MULTIPLIERS[backend]
+    full, half = (-(-(size + multiplier.free_bits) // multiplier.limb_bits) for size in (bits, bits // 2))
     randomisation = OPERATIONS[operation].randomisation(bits)
     exponent_bits = 0 if randomisation is None else randomisation.exponent_bits
     return _COSTS[operation](Setting(float(full**2), float(half**2), bits, exponent_bits, window_bits, count, slots))

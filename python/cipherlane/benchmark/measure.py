@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from cipherlane import _native
 from cipherlane.benchmark.cases import Case
 from cipherlane.benchmark.clock import Seconds, timed
+from cipherlane.benchmark.device import is_device
 
-_PROBE = 16
 # After so many powers no table of the sizes allowed grows any more.
 _ENOUGH_POWERS = 1 << 18
 _SHORTEST = 1e-9
@@ -42,20 +42,30 @@ class Rounds:
     peers: list[list[Seconds]]
     peaks: list[float]
     one_thread: list[Seconds]
+    resident: list[Seconds]
 
 
-def suitable(make: Callable[[int], Case], most: int, seconds: float, batch: int | None = None) -> Timed:
+def suitable(
+    make: Callable[[int], Case],
+    most: int,
+    seconds: float,
+    batch: int | None = None,
+    *,
+    least: int = 16,
+    device: bool = False,
+) -> Timed:
     """Return a case with a batch whose call takes about ``seconds``, or with the batch asked for.
 
-    The batch is a power of two from 16, or ``most``.
+    The batch is a power of two from ``least``, or ``most``.
     """
+    least = min(least, most)
     if batch is None:
-        probe = make(min(_PROBE, most))
+        probe = make(least)
         probe.run()
-        wanted = int(probe.count * seconds / max(timed(probe.run).cpu, _SHORTEST))
-        batch = most if wanted >= most else max(min(_PROBE, most), 1 << (max(1, wanted).bit_length() - 1))
+        wanted = int(probe.count * seconds / max(timed(probe.run).on(device), _SHORTEST))
+        batch = most if wanted >= most else max(least, 1 << (max(1, wanted).bit_length() - 1))
     case = make(batch)
-    once = timed(case.run).cpu
+    once = timed(case.run).on(device)
     return Timed(case, max(1, math.ceil(seconds / max(once, _SHORTEST) / 2)))
 
 
@@ -68,13 +78,17 @@ def warm_up(case: Case, seconds: float) -> None:
         powers += case.count
 
 
-def take_rounds(ours: Timed, peers: list[Timed], backend: str, threads: int, rounds: int) -> Rounds:
-    """Time the peak, ours and each peer in turn; with several threads, ours on one thread too."""
-    taken = Rounds([], [[] for _ in peers], [], [])
+def take_rounds(
+    ours: Timed, peers: list[Timed], backend: str, threads: int, rounds: int, resident: Timed | None = None
+) -> Rounds:
+    """Time the peak, ours and each peer in turn; with several threads of a processor, ours on one thread too."""
+    taken = Rounds([], [[] for _ in peers], [], [], [])
     for _ in range(rounds):
         taken.peaks.append(_native.multiply_peak(backend))
         taken.ours.append(ours.run())
-        if threads > 1:
+        if resident is not None:
+            taken.resident.append(resident.run())
+        if threads > 1 and not is_device(backend):
             _native.set_thread_count(1)
             try:
                 taken.one_thread.append(ours.run())

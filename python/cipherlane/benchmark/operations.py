@@ -9,6 +9,7 @@ from cipherlane.paillier.short_parameters import least_exponent_bits
 
 MATRIX_COLUMNS = 64
 WEIGHT_BITS = 24
+HOST_TO_HOST = "host-to-host"
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ OPERATIONS: dict[str, Operation] = {
         Operation("holder-classic", "encrypt, key's holder", noise="classic", holder=True),
         Operation("holder-short", "encrypt, key's holder", noise="short", holder=True, scheme="short"),
         Operation("encode-encrypt", "encode float64, encrypt", unit="value", noise="djn"),
+        Operation(HOST_TO_HOST, "float64 in, ciphertexts out (host)", unit="value", noise="djn"),
         Operation("packed", "encode, pack, encrypt (values)", unit="value", noise="djn", most=1 << 17),
         Operation("add", "add"),
         Operation("subtract", "subtract"),
@@ -79,3 +81,19 @@ OPERATIONS: dict[str, Operation] = {
         Operation("from-bytes", "from_bytes, checked"),
     )
 }
+
+# On a processor nothing has to be moved; on a device these are what its rows are about.
+ON_PROCESSOR = tuple(name for name in OPERATIONS if name != HOST_TO_HOST)
+ON_DEVICE = (
+    "encrypt",
+    "encrypt-classic",
+    "holder-djn",
+    "holder-exact",
+    HOST_TO_HOST,
+    "add",
+    "subtract",
+    "multiply",
+    "segment-sum",
+    "matmul",
+    "decrypt",
+)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator
 
+from cipherlane.benchmark.device import about
 from cipherlane.benchmark.machine import processor
 from cipherlane.benchmark.ours import LIBRARY
 from cipherlane.benchmark.rows import PeerFigure, Row
@@ -58,7 +59,7 @@ def write_plot(path: Path, rows: Sequence[Row]) -> None:
     figure = Figure(figsize=size)
     figure.set_layout_engine("constrained", hspace=0.02, wspace=0.03)
     FigureCanvasAgg(figure)
-    figure.suptitle(f"Paillier encryption on one core: operations per second\n{processor()}", fontsize=15)
+    figure.suptitle(f"Paillier encryption {_where(rows)}", fontsize=15)
     grid = figure.add_gridspec(len(lines), width, height_ratios=heights)
     limits = _limits(bars)
     for line, (bits, columns) in enumerate(lines.items()):
@@ -68,6 +69,16 @@ def write_plot(path: Path, rows: Sequence[Row]) -> None:
             axes.set_title(f"{bits}-bit key" if column == 0 else "", fontsize=13, loc="left")
     _legend(figure, bars)
     figure.savefig(path, dpi=150)
+
+
+def _where(rows: Sequence[Row]) -> str:
+    kinds = {row.device for row in rows}
+    if kinds == {False}:
+        return f"on one core: operations per second\n{processor()}"
+    device = about()["name"]
+    if kinds == {True}:
+        return f"on a device: operations per second\n{device}"
+    return f"on one core of {processor()},\nand on the whole of {device}: operations per second"
 
 
 def _height(groups: Sequence[_Group]) -> float:
@@ -91,27 +102,29 @@ def _limits(bars: Sequence[_Bar]) -> tuple[float, float]:
 
 def _groups(rows: Sequence[Row], backends: Sequence[str]) -> list[_Group]:
     """Return an operation's bars together, in the order in which they were measured."""
-    fewest = min(row.threads for row in rows)
+    fewest = min((row.threads for row in rows if not row.device), default=0)
     chosen: dict[tuple[str, str], Row] = {}
     for row in rows:
         place = (row.operation.name, row.backend)
-        if row.threads == fewest and (place not in chosen or row.batch > chosen[place].batch):
+        if (row.device or row.threads == fewest) and (place not in chosen or row.batch > chosen[place].batch):
             chosen[place] = row
     groups = []
     for operation in dict.fromkeys(name for name, _ in chosen):
         own = [chosen[operation, backend] for backend in backends if (operation, backend) in chosen]
-        bars = [_own_bar(row, backends) for row in own] + _peer_bars(own[0])
+        # Peers stand beside processors: only those rows have them.
+        bars = [_own_bar(row, backends) for row in own] + _peer_bars(next((row for row in own if row.peers), own[0]))
         title = own[0].operation.title if not own[0].label else f"{own[0].operation.title}\n{own[0].label}"
         groups.append(_Group(title, bars))
     return groups
 
 
 def _own_bar(row: Row, backends: Sequence[str]) -> _Bar:
-    value = row.per_core_second.median
+    value = row.per_second.median
     alike = [figure.ratio.median for figure in row.peers if figure.unlike is None and figure.peer != LIBRARY]
     label = f"{rate(value)}  ({times(min(alike))})" if alike else rate(value)
     colour = _OURS[min(backends.index(row.backend), len(_OURS) - 1)]
-    return _Bar(f"cipherlane, {row.backend}", colour, value, label, unlike=False)
+    name = f"cipherlane, {row.backend}{' (whole device)' if row.device else ''}"
+    return _Bar(name, colour, value, label, unlike=False)
 
 
 def _peer_bars(row: Row) -> list[_Bar]:
@@ -146,7 +159,7 @@ def _draw(axes: Any, groups: Sequence[_Group], limits: tuple[float, float]) -> N
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(LogLocator(10, numticks=12))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _power_of_ten(value)))
-    axes.set_xlabel("operations per second of CPU time (logarithmic)", fontsize=10)
+    axes.set_xlabel("operations per second of CPU time, or of the device (logarithmic)", fontsize=10)
     axes.grid(axis="x", color="#dddddd", linewidth=0.7)
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):

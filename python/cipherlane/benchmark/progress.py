@@ -6,6 +6,7 @@ import sys
 
 from tqdm import tqdm
 
+from cipherlane.benchmark.device import EMULATED
 from cipherlane.benchmark.rows import Row
 from cipherlane.benchmark.table import rate, times
 
@@ -32,9 +33,11 @@ class ProgressPrinter:
 
     def show(self, row: Row) -> None:
         """Show a row that is done."""
-        text = (
-            f"{row.operation.name} at {row.bits} bits, {row.backend}: {rate(row.per_core_second.median)} a core-second"
-        )
+        text = f"{row.operation.name} at {row.bits} bits, {row.backend}: "
+        if row.emulated:
+            text += f"verified; {EMULATED}"
+        else:
+            text += f"{rate(row.per_second.median)} a {'second of the device' if row.device else 'core-second'}"
         alike = [figure for figure in row.peers if figure.unlike is None]
         if alike:
             best = min(alike, key=lambda figure: figure.ratio.median)

@@ -64,15 +64,21 @@ class Row:
     operation : Operation
     bits, backend, threads, batch
         The conditions.
+    device : bool
+        Whether it ran on a device, which is measured as a whole.
+    emulated : bool
+        Whether that device is only played, for tests: what it computes was verified, its figures mean nothing.
     randomisation : Randomisation or None
     window_bits : int
         Of the fixed-base table; 0 if none is used.
-    per_core_second : Range
-        Operations a CPU second.
+    per_core_second : Range or None
+        Operations a CPU second; None on a device.
     per_wall_second : Range
-        Operations a second of elapsed time, with all threads.
+        Operations a second of elapsed time, with all threads; on a device, until it is done.
     speed_up : Range or None
-        Elapsed time of one thread over that of all; None for one thread.
+        Elapsed time of one thread over that of all; None for one thread, and on a device.
+    over_resident : Range or None
+        Elapsed time from host to host over that of ciphertexts which stay on the device; None for what is not moved.
     limb_products : float
         The least products of two limbs an operation needs.
     peak_percent : Range
@@ -87,15 +93,23 @@ class Row:
     backend: str
     threads: int
     batch: int
+    device: bool
+    emulated: bool
     randomisation: Randomisation | None
     window_bits: int
-    per_core_second: Range
+    per_core_second: Range | None
     per_wall_second: Range
     speed_up: Range | None
+    over_resident: Range | None
     limb_products: float
     peak_percent: Range
     floor_per_second: float
     peers: tuple[PeerFigure, ...]
+
+    @property
+    def per_second(self) -> Range:
+        """Operations a second of what is measured: of one core's time, or of a whole device's."""
+        return self.per_wall_second if self.per_core_second is None else self.per_core_second
 
     @property
     def label(self) -> str:

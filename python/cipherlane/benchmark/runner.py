@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from cipherlane import _native
 from cipherlane.benchmark import floor
 from cipherlane.benchmark.cases import Case, verify
+from cipherlane.benchmark.device import batches, is_device, is_emulated
 from cipherlane.benchmark.measure import Rounds, Timed, suitable, take_rounds, warm_up
-from cipherlane.benchmark.operations import OPERATIONS, Operation
+from cipherlane.benchmark.operations import HOST_TO_HOST, MATRIX_COLUMNS, OPERATIONS, Operation
 from cipherlane.benchmark.ours import Ours, entry_by_entry
 from cipherlane.benchmark.peers import PEERS, PeerSession
 from cipherlane.benchmark.rows import PeerFigure, Range, Row
@@ -28,10 +30,8 @@ def planned(settings: Settings) -> int:
     """Return how many rows `measure` will give."""
     return (
         len(settings.bits)
-        * len(settings.backends)
-        * len(settings.threads)
         * len(settings.batches)
-        * len(settings.operations)
+        * sum(len(settings.threads_of(name)) * len(settings.operations_of(name)) for name in settings.backends)
     )
 
 
@@ -55,9 +55,9 @@ def measure(settings: Settings, tell: Tell = lambda text: None) -> Iterator[Row]
             tell(f"{bits} bits: making keys")
             keys = _keys(settings, bits)
             for backend in settings.backends:
-                for threads in settings.threads:
+                for threads in settings.threads_of(backend):
                     for batch in settings.batches:
-                        for name in settings.operations:
+                        for name in settings.operations_of(backend):
                             tell(f"{bits} bits, {backend}, {_threads_text(threads)}: {name}")
                             ours, sessions = keys[OPERATIONS[name].scheme]
                             yield _row(settings, ours, sessions, OPERATIONS[name], backend, threads, batch)
@@ -69,9 +69,10 @@ def _keys(settings: Settings, bits: int) -> dict[str, tuple[Ours, dict[str, Peer
     """Return a key pair of each scheme that an operation needs, and the peers at work beside it."""
     workload = Workload()
     keys = {}
-    for scheme in dict.fromkeys(OPERATIONS[name].scheme for name in settings.operations):
+    names = [name for backend in settings.backends for name in settings.operations_of(backend)]
+    for scheme in dict.fromkeys(OPERATIONS[name].scheme for name in names):
         ours = Ours(bits, workload, scheme)
-        keys[scheme] = ours, {name: PEERS[name].session(ours) for name in settings.peers}
+        keys[scheme] = ours, {name: PEERS[name].session(ours) for name in settings.measured_peers}
     return keys
 
 
@@ -92,19 +93,49 @@ def _row(
     with use_backend(backend):
         _native.set_thread_count(threads)
         what = f"{operation.name} at {ours.bits} bits"
-        verify(ours.case(operation, _SMALL_BATCH if batch is None else batch), what)
+        sizes = _sizes(settings, operation, backend, ours.bits)
+        verify(ours.case(operation, min(_SMALL_BATCH, sizes.most) if batch is None else batch), what)
         if ours.needs_warming(operation):
-            warm_up(ours.case(operation, _WARMING_BATCH), settings.warm_up_seconds)
-        patience = operation.patience * settings.sample_seconds
-        own = suitable(lambda count: ours.case(operation, count), operation.most, patience, batch)
+            warm_up(ours.case(operation, sizes.warming), settings.warm_up_seconds)
+        own = suitable(
+            lambda count: ours.case(operation, count),
+            sizes.most,
+            operation.patience * settings.sample_seconds,
+            batch,
+            least=sizes.least,
+            device=is_device(backend),
+        )
         verify(own.case, what)
-        peers = [_verified(timed, what) for timed in _peers(settings, ours, sessions, operation)]
+        peers = []
+        if not is_device(backend):
+            peers = [_verified(timed, what) for timed in _peers(settings, ours, sessions, operation)]
+        resident = None
+        if operation.name == HOST_TO_HOST:
+            resident = _verified(Timed(ours.case(OPERATIONS["encrypt"], own.case.count), own.loops), what)
         for _ in range(_MOST_TRIES):
             window_bits = ours.window_bits(operation)
-            taken = take_rounds(own, peers, backend, threads, settings.rounds)
+            taken = take_rounds(own, peers, backend, threads, settings.rounds, resident)
             if ours.window_bits(operation) == window_bits:
                 break  # else a round paid for a larger table
         return _figures(ours, operation, backend, threads, own, peers, taken)
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Batches: to make a table with, the smallest and the largest to time."""
+
+    warming: int
+    least: int
+    most: int
+
+
+def _sizes(settings: Settings, operation: Operation, backend: str, bits: int) -> _Sizes:
+    if not is_device(backend):
+        return _Sizes(_WARMING_BATCH, _SMALL_BATCH, operation.most)
+    least, most = batches(bits, settings.quick)
+    if operation.name == "matmul":  # as many ciphertexts are gathered for a row as it has weights
+        least, most = max(1, least // MATRIX_COLUMNS), max(1, most // MATRIX_COLUMNS)
+    return _Sizes(least, least, most)
 
 
 def _verified(timed: Timed, what: str) -> Timed:
@@ -137,7 +168,8 @@ def _figures(
         slots=ours.slots(operation),
     )
     instructions = floor.instructions(backend, products)
-    rates = [own.operations / seconds.cpu for seconds in taken.ours]
+    device = is_device(backend)
+    rates = [own.operations / seconds.on(device) for seconds in taken.ours]
     peaks = Range.of(taken.peaks)
     return Row(
         operation=operation,
@@ -145,12 +177,19 @@ def _figures(
         backend=backend,
         threads=threads,
         batch=own.case.count,
+        device=device,
+        emulated=is_emulated(backend),
         randomisation=own.case.randomisation,
         window_bits=window_bits,
-        per_core_second=Range.of(rates),
+        per_core_second=None if device else Range.of(rates),
         per_wall_second=Range.of([own.operations / seconds.wall for seconds in taken.ours]),
         speed_up=Range.of([one.wall / all_.wall for one, all_ in zip(taken.one_thread, taken.ours, strict=True)])
         if taken.one_thread
+        else None,
+        over_resident=Range.of(
+            [moved.wall / stays.wall for moved, stays in zip(taken.ours, taken.resident, strict=True)]
+        )
+        if taken.resident
         else None,
         limb_products=products,
         peak_percent=Range.of(

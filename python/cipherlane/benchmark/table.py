@@ -6,17 +6,21 @@ from collections.abc import Sequence
 
 from cipherlane.benchmark.rows import PeerFigure, Row
 
-_HEAD = ("operation", "bits", "randomisation", "backend", "threads", "batch", "a core-second", "a second", "of peak")
-_RIGHT = frozenset({1, 4, 5, 6, 7, 8})
+_HEAD = (
+    "operation", "bits", "randomisation", "w", "backend", "threads", "batch", "a core-second", "a second", "of peak"
+)  # fmt: skip
+_RIGHT = frozenset({1, 3, 5, 6, 7, 8, 9})
 _PEER_RIGHT = frozenset({0, 3})
 
 
 def render(rows: Sequence[Row]) -> str:
     """Return a table of the rows.
 
-    "a core-second" counts operations a CPU second, "a second" those of all threads in elapsed time, where there are
-    several; "of peak" is the share of the multiplications that the processor can do. A peer's line gives our rate
-    over its, lowest and highest over the rounds, and its own rate; it says "unlike" where the two do not do the same.
+    "w" is the window of the fixed-base table in bits, where there is one. "a core-second" counts operations a CPU
+    second; "a second" those of all threads in elapsed time, where there are several, or those of a whole device, with
+    the time from host to host in multiples of the resident time; "of peak" is the share of the multiplications that
+    the processor or device can do. A peer's line gives our rate over its, lowest and highest over the rounds, and its
+    own rate; it says "unlike" where the two do not do the same.
     """
     ours = _aligned([_HEAD, *(_cells(row) for row in rows)], _RIGHT)
     peers = iter(_aligned([_peer_cells(figure) for row in rows for figure in _sorted(row)], _PEER_RIGHT))
@@ -28,20 +32,29 @@ def render(rows: Sequence[Row]) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    wall = ""
-    if row.speed_up is not None:
-        wall = f"{rate(row.per_wall_second.median)} ({row.speed_up.median:.2f}x 1 thread)"
     return (
         row.operation.title,
         str(row.bits),
         row.label,
+        str(row.window_bits or ""),
         row.backend,
-        str(row.threads),
+        "device" if row.device else str(row.threads),
         f"{row.batch:,}",
-        rate(row.per_core_second.median),
-        wall,
-        f"{row.peak_percent.median:.0f} %",
+        "" if row.per_core_second is None else rate(row.per_core_second.median),
+        _elapsed(row),
+        "" if row.emulated else f"{row.peak_percent.median:.0f} %",
     )
+
+
+def _elapsed(row: Row) -> str:
+    if row.emulated:
+        return "(verified)"
+    text = rate(row.per_wall_second.median)
+    if row.over_resident is not None:
+        return f"{text} ({row.over_resident.median:.2f}x the resident time)"
+    if row.speed_up is not None:
+        return f"{text} ({row.speed_up.median:.2f}x 1 thread)"
+    return text if row.device else ""
 
 
 def _sorted(row: Row) -> list[PeerFigure]:

@@ -70,7 +70,7 @@ class Workload:
                 return sums
             case "matmul":
                 return [int(row @ self.values(MATRIX_COLUMNS)) for row in self.weights(count)]
-            case "encode-encrypt" | "packed":
+            case "encode-encrypt" | "host-to-host" | "packed":
                 return [float(value) for value in self.floats(count)]
             case _:
                 return values

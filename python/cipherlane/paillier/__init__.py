@@ -6,6 +6,7 @@ from cipherlane.paillier import hazmat, reference
 from cipherlane.paillier.backend_choice import backends, current_backend, use_backend
 from cipherlane.paillier.cipher_array import CipherArray
 from cipherlane.paillier.codec import Codec, FixedPoint, Packed
+from cipherlane.paillier.device_array import DeviceArray
 from cipherlane.paillier.joining import concatenate
 from cipherlane.paillier.key_generation import keygen
 from cipherlane.paillier.private_key import PrivateKey
@@ -14,6 +15,7 @@ from cipherlane.paillier.public_key import PublicKey, WeakKeyWarning
 __all__ = [
     "CipherArray",
     "Codec",
+    "DeviceArray",
     "FixedPoint",
     "Packed",
     "PrivateKey",

@@ -38,8 +38,8 @@ def _checked(name: str, asked_by: str) -> str:
     return name
 
 
-def current_backend() -> str:
-    """Return the backend that operations use now.
+def chosen_backend() -> str | None:
+    """Return the backend that `use_backend` or ``CIPHERLANE_BACKEND`` names, None if neither does.
 
     Raises
     ------
@@ -50,12 +50,27 @@ def current_backend() -> str:
     if chosen is not None:
         return chosen
     wanted = os.environ.get(_ENVIRONMENT_VARIABLE)
-    return _checked(wanted, _ENVIRONMENT_VARIABLE) if wanted else backends()[0]
+    return _checked(wanted, _ENVIRONMENT_VARIABLE) if wanted else None
+
+
+def current_backend() -> str:
+    """Return the backend on which new arrays are made now: the chosen one, or the best.
+
+    Operations on arrays run there too if it was chosen, and else where their operands lie.
+
+    Raises
+    ------
+    BackendUnavailableError
+        If ``CIPHERLANE_BACKEND`` names a backend that cannot be used here.
+    """
+    return chosen_backend() or backends()[0]
 
 
 @contextlib.contextmanager
 def use_backend(name: str) -> Iterator[str]:
     """Run the operations of a ``with`` block on the backend ``name``, in this thread or task only.
+
+    Arrays that lie elsewhere are moved, and the moved copies kept as long as the arrays.
 
     Parameters
     ----------

@@ -7,28 +7,21 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from cipherlane import _native
 from cipherlane.errors import PlaintextOverflowError
 from cipherlane.paillier import layout as layouts
 from cipherlane.paillier import segments, serialisation
 from cipherlane.paillier.alignment import aligned
-from cipherlane.paillier.backend_choice import current_backend
 from cipherlane.paillier.codec import Codec, FixedPoint, check_bound, check_codec
+from cipherlane.paillier.devices import GPU_BACKEND, backend_for, backend_on, is_gpu_backend
+from cipherlane.paillier.gpu_arrays import on_gpu
 from cipherlane.paillier.layout import Layout
 from cipherlane.paillier.limbs import Limbs, number_to_limbs
+from cipherlane.paillier.plaintexts import Operand, as_operand, encode
 from cipherlane.paillier.refusals import Refusals
-from cipherlane.paillier.values import (
-    Factors,
-    as_factors,
-    as_values,
-    check_range,
-    default_codec,
-    encode,
-    negated,
-    power_of_two_above,
-)
+from cipherlane.paillier.values import Factors, as_factors, as_values, default_codec, power_of_two_above
 
 if TYPE_CHECKING:
     from cipherlane.paillier.public_key import PublicKey
@@ -39,7 +32,8 @@ class CipherArray(Refusals):
 
     Made by `PublicKey.encrypt` or `from_bytes`. Supports ``x + y``, ``x - y``, ``-x``, ``x * factors``,
     ``matrix @ x``, `sum`, `segment_sum`, indexing, `reshape` and `concatenate`, where ``y`` may be encrypted
-    or plain and factors are plain. Shapes broadcast as in numpy.
+    or plain and factors are plain. Shapes broadcast as in numpy. Plain arrays may lie on the GPU (those of CuPy,
+    PyTorch and others): addends are encoded there, factors are copied to the host first.
 
     A bound on what each value may have become is carried along. It follows from the codec and from the
     operations, and never from encrypted values; an operation that could wrap raises `PlaintextOverflowError`
@@ -68,7 +62,7 @@ class CipherArray(Refusals):
     (2, 2)
     """
 
-    __slots__ = ("__weakref__", "_batches", "_bound", "_codec", "_fresh", "_key", "_layout", "_scale_bits")
+    __slots__ = ("__weakref__", "_batches", "_bound", "_codec", "_fresh", "_home", "_key", "_layout", "_scale_bits")
 
     # numpy then leaves `ndarray + x` and `ndarray @ x` to this class.
     __array_ufunc__ = None
@@ -77,6 +71,7 @@ class CipherArray(Refusals):
     _bound: int
     _codec: Codec
     _fresh: bool
+    _home: str
     _key: PublicKey
     _layout: Layout
     _scale_bits: int
@@ -100,7 +95,8 @@ class CipherArray(Refusals):
     ) -> CipherArray:
         array = cls.__new__(cls)
         array._key = key
-        array._batches = {batch.backend: batch}
+        array._home = batch.backend
+        array._batches = {array._home: batch}
         array._layout = layout
         array._codec = codec
         array._scale_bits = scale_bits
@@ -112,16 +108,16 @@ class CipherArray(Refusals):
     def _encrypt(
         cls,
         key: PublicKey,
-        encryptor: Callable[[Limbs], _native.Batch],
+        backend: str,
+        encryptor: Callable[[Limbs | _native.Plaintexts], _native.Batch],
         values: ArrayLike,
         codec: Codec | None,
     ) -> CipherArray:
-        array = as_values(values)
-        codec = default_codec(array) if codec is None else check_codec(codec)
+        operand = as_operand(values, backend)
+        codec = default_codec(operand.dtype) if codec is None else check_codec(codec)
         codec.check_fits(key.n)
-        layout = Layout.of(array.shape, codec, key.bits)
-        check_range(array, codec, codec.scale_bits, "values")
-        plaintexts = encode(layout.pad(array), codec.scale_bits, key.n, layout.slots, layout.slot_bits)
+        layout = Layout.of(operand.shape, codec, key.bits)
+        plaintexts = encode(operand, (layout, layout), codec, codec.scale_bits, key.n, "values")
         bound = codec.encoded_bound(codec.scale_bits)
         return cls._make(
             key, encryptor(plaintexts), layout, codec, scale_bits=codec.scale_bits, bound=bound, fresh=True
@@ -228,87 +224,134 @@ class CipherArray(Refusals):
 
     # ---- backends ------------------------------------------------------------------------------------------
 
-    def _batch(self) -> _native.Batch:
-        """Return the ciphertexts on the current backend, moved there if they are on another."""
-        name = current_backend()
-        batch = self._batches.get(name)
-        if batch is None:
-            # A copy, since another thread may be adding its own.
-            source = next(iter(self._batches.copy().values()))
-            moved = self._key.context(name).upload(self._key.context(source.backend).download(source))
-            batch = self._batches.setdefault(name, moved)
-        return batch
+    @property
+    def device(self) -> str:
+        """Where the ciphertexts lie: "cpu", or "cuda:0" for the GPU."""
+        return self._batches[self._home].device
 
-    def _spread_to(self, target: Layout) -> _native.Batch:
+    def to(self, device: str) -> CipherArray:
+        """Return the array on a device: itself if it is there.
+
+        Operations run where their operands lie, on the GPU if some do; `use_backend` and ``CIPHERLANE_BACKEND``
+        overrule that. New arrays are made on the best backend. So arrays need to be moved only to free a GPU's
+        memory, or to use one for arrays made without it. The copy is not kept here: dropping either array frees its
+        memory.
+
+        Parameters
+        ----------
+        device : {"cpu", "cuda"}
+            A name as `device` gives it, or "cuda" for the GPU.
+
+        Raises
+        ------
+        ValueError
+            If there is no device of that name.
+        BackendUnavailableError
+            If there is no GPU to use; the message says what is missing.
+
+        Examples
+        --------
+        >>> import cipherlane as cl
+        >>> public_key, private_key = cl.keygen(bits=2048)
+        >>> x = public_key.encrypt([1, 2]).to("cpu")
+        >>> x.device
+        'cpu'
+        >>> x.to("cpu") is x
+        True
+        """
+        name = backend_on(device)
+        if is_gpu_backend(name) == is_gpu_backend(self._home):
+            return self
+        return self._with_batch(self._batches.get(name) or self._moved(name), fresh=self._fresh)
+
+    def _backend(self, *others: CipherArray) -> str:
+        """Return the backend on which an operation with other arrays runs."""
+        return backend_for(self._home, *(other._home for other in others))
+
+    def _batch(self, name: str) -> _native.Batch:
+        """Return the ciphertexts on a backend; the copy is kept if they are on another."""
+        batch = self._batches.get(name)
+        return self._batches.setdefault(name, self._moved(name)) if batch is None else batch
+
+    def _moved(self, name: str) -> _native.Batch:
+        ciphertexts = self._key.context(self._home).download(self._batches[self._home])
+        return self._key.context(name).upload(ciphertexts)
+
+    def _here(self) -> tuple[_native.PublicContext, _native.Batch]:
+        """Return context and ciphertexts for an operation on this array alone."""
+        name = self._backend()
+        return self._key.context(name), self._batch(name)
+
+    def _spread_to(self, target: Layout, name: str) -> _native.Batch:
         """Return the ciphertexts broadcast to ``target``; a single one is left to the core to repeat."""
         index = self._layout.spread(target)
         if index is None or (self._layout.count == 1 and target.count > 1):
-            return self._batch()
-        return self._key.context().take(self._batch(), index)
+            return self._batch(name)
+        return self._key.context(name).take(self._batch(name), index)
 
     # ---- sums ----------------------------------------------------------------------------------------------
 
     def __add__(self, other: object) -> CipherArray:
         """Return the sum with another CipherArray or with plain numbers, encoded at this array's scale."""
         if isinstance(other, CipherArray):
-            return self._combine(other, "+", self._key.context().add)
-        return self._add_plain(as_values(other, "x + values"), "x + values")  # type: ignore[arg-type]
+            return self._combine(other, "+")
+        return self._add_plain(other, "x + values")  # type: ignore[arg-type]
 
     __radd__ = __add__
 
     def __sub__(self, other: object) -> CipherArray:
         """Return the difference."""
         if isinstance(other, CipherArray):
-            return self._combine(other, "-", self._key.context().subtract)
-        return self._add_plain(negated(as_values(other, "x - values")), "x - values")  # type: ignore[arg-type]
+            return self._combine(other, "-")
+        return self._add_plain(other, "x - values", negate=True)  # type: ignore[arg-type]
 
     def __rsub__(self, other: object) -> CipherArray:
         """Return plain numbers minus this array."""
-        return (-self)._add_plain(as_values(other, "values - x"), "values - x")  # type: ignore[arg-type]
+        return (-self)._add_plain(other, "values - x")  # type: ignore[arg-type]
 
     def __neg__(self) -> CipherArray:
         """Return minus the values."""
-        return self._derived(self._key.context().negate(self._batch()), self._layout, self._bound)
+        context, batch = self._here()
+        return self._derived(context.negate(batch), self._layout, self._bound)
 
     def __pos__(self) -> CipherArray:
         """Return the array itself."""
         return self
 
-    def _combine(
-        self,
-        other: CipherArray,
-        sign: str,
-        operation: Callable[[_native.Batch, _native.Batch], _native.Batch],
-    ) -> CipherArray:
+    def _combine(self, other: CipherArray, sign: str) -> CipherArray:
         (a, b), codec = aligned([self, other], f"x {sign} y")
         layout = layouts.broadcast(a._layout, b._layout, f"x {sign} y")
         bound = a._bound + b._bound
         check_bound(f"x {sign} y", bound, codec, self._key.n)
-        batch = operation(a._spread_to(layout), b._spread_to(layout))
+        name = a._backend(b)
+        context = a._key.context(name)
+        operation = context.add if sign == "+" else context.subtract
+        batch = operation(a._spread_to(layout, name), b._spread_to(layout, name))
         return a._derived(batch, layout, bound, codec=codec)
 
-    def _add_plain(self, values: NDArray[Any], operation: str) -> CipherArray:
-        if values.dtype.kind == "f" and self._scale_bits == 0:
+    def _add_plain(self, values: ArrayLike, operation: str, *, negate: bool = False) -> CipherArray:
+        source = on_gpu(values, operation)
+        name = self._backend() if source is None else backend_for(self._home, GPU_BACKEND)
+        operand = as_operand(values if source is None else source, name, operation)
+        if operand.dtype.kind == "f" and self._scale_bits == 0:
             if not isinstance(self._codec, FixedPoint):
                 raise TypeError(
                     f"{operation}: expected integers for an array packed with scale_bits=0, got floats; "
                     "encrypt with scale_bits above 0, or round first"
                 )
-            return self._at_scale(self._codec.factor_scale_bits, operation)._add_plain(values, operation)
-        check_range(values, self._codec, self._scale_bits, operation)
-        plain, layout = layouts.broadcast_plain(self._layout, values.shape, operation)
+            scaled = self._at_scale(self._codec.factor_scale_bits, operation)
+            return scaled._add_operand(operand, operation, name, negate)
+        return self._add_operand(operand, operation, name, negate)
+
+    def _add_operand(self, operand: Operand, operation: str, name: str, negate: bool) -> CipherArray:
+        plain, layout = layouts.broadcast_plain(self._layout, operand.shape, operation)
         bound = self._bound + self._codec.encoded_bound(self._scale_bits)
         check_bound(operation, bound, self._codec, self._key.n)
-        rows = encode(
-            plain.pad(np.broadcast_to(values, plain.shape)),
-            self._scale_bits,
-            self._key.n,
-            plain.slots,
-            plain.slot_bits,
+        plaintexts = encode(
+            operand, (plain, layout), self._codec, self._scale_bits, self._key.n, operation, negate=negate
         )
-        index = plain.spread(layout)
-        rows = rows if index is None else rows[index]
-        return self._derived(self._key.context().add_plaintexts(self._spread_to(layout), rows), layout, bound)
+        batch = self._key.context(name).add_plaintexts(self._spread_to(layout, name), plaintexts)
+        return self._derived(batch, layout, bound)
 
     def _at_scale(self, scale_bits: int, operation: str) -> CipherArray:
         """Return the same values with more bits after the point."""
@@ -318,8 +361,9 @@ class CipherArray(Refusals):
         bound = self._bound << shift
         check_bound(operation, bound, self._codec, self._key.n)
         factor = number_to_limbs(1 << shift)[np.newaxis]
-        batch = self._key.context().multiply(self._batch(), factor, np.zeros(1, dtype=np.bool_))
-        return self._derived(batch, self._layout, bound, scale_bits=scale_bits)
+        context, batch = self._here()
+        product = context.multiply(batch, factor, np.zeros(1, dtype=np.bool_))
+        return self._derived(product, self._layout, bound, scale_bits=scale_bits)
 
     def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> CipherArray:
         """Return sums over axes, all of them by default.
@@ -351,7 +395,8 @@ class CipherArray(Refusals):
         kept = [index for index in range(len(self._layout.cipher_shape)) if index not in axes]
         indices = np.ascontiguousarray(self._layout.positions().transpose(*kept, *axes)).reshape(-1)
         offsets = np.arange(layout.count + 1, dtype=np.int64) * count
-        return self._derived(self._key.context().segment_sum(self._batch(), indices, offsets), layout, bound)
+        context, batch = self._here()
+        return self._derived(context.segment_sum(batch, indices, offsets), layout, bound)
 
     def segment_sum(self, segment_ids: ArrayLike, num_segments: int) -> CipherArray:
         """Return one sum a segment: out[s] = Σ x[i] over the i along the first axis with segment_ids[i] = s.
@@ -388,7 +433,8 @@ class CipherArray(Refusals):
         bound = self._bound * largest
         check_bound("segment_sum", bound, self._codec, self._key.n)
         indices, offsets = segments.members(ids, self._layout, layout)
-        return self._derived(self._key.context().segment_sum(self._batch(), indices, offsets), layout, bound)
+        context, batch = self._here()
+        return self._derived(context.segment_sum(batch, indices, offsets), layout, bound)
 
     # ---- products with plain factors -----------------------------------------------------------------------
 
@@ -396,7 +442,7 @@ class CipherArray(Refusals):
         """Return the product with plain numbers.
 
         Integers keep the scale. Floats are encoded with the codec's fractional bits (40 if it has none),
-        which are added to the scale.
+        which are added to the scale. Factors on the GPU are copied to the host, where their digits are planned.
         """
         if isinstance(other, CipherArray):
             raise TypeError(
@@ -408,7 +454,8 @@ class CipherArray(Refusals):
         magnitudes, negative = factors.magnitudes, factors.negative
         if index is not None:
             magnitudes, negative = magnitudes[index], negative[index]
-        batch = self._key.context().multiply(self._spread_to(layout), magnitudes, negative)
+        name = self._backend()
+        batch = self._key.context(name).multiply(self._spread_to(layout, name), magnitudes, negative)
         return self._derived(batch, layout, bound, scale_bits=scale_bits)
 
     __rmul__ = __mul__
@@ -431,14 +478,17 @@ class CipherArray(Refusals):
         self._layout.require_axes("x @ matrix")
         if self._layout.packed:
             raise ValueError("x @ matrix: the last axis is packed, and its slots cannot be mixed; use matrix @ x")
-        matrix = as_values(other, "matrix")  # type: ignore[arg-type]
+        matrix = as_values(other, "matrix")
         if not 1 <= self.ndim <= 2 or not 1 <= matrix.ndim <= 2:
             raise ValueError(f"x @ matrix: expected 1 or 2 axes on both sides, got {self.ndim} and {matrix.ndim}")
         # x A = (Aᵀ xᵀ)ᵀ, and a vector is its own transpose.
         return (self.T.__rmatmul__(matrix.T)).T
 
     def __rmatmul__(self, other: object) -> CipherArray:
-        """Return ``matrix @ x`` for a plain matrix or vector: out[i, c] = Σ_j w_ij x[j, c]."""
+        """Return ``matrix @ x`` for a plain matrix or vector: out[i, c] = Σ_j w_ij x[j, c].
+
+        A matrix on the GPU is copied to the host, where its digits are planned.
+        """
         self._layout.require_axes("matrix @ x")
         factors = as_factors(other, self._codec, self._key.n, "matrix")  # type: ignore[arg-type]
         if not 1 <= self.ndim <= 2 or not 1 <= len(factors.shape) <= 2:
@@ -457,22 +507,23 @@ class CipherArray(Refusals):
         layout = self._layout.reshaped((*factors.shape[:-1], *self.shape[1:]))
         layouts.check_shape(layout.shape)
         rows, columns = math.prod(factors.shape[:-1]), math.prod(self._layout.cipher_shape[1:])
-        context = self._key.context()
+        context, batch = self._here()
         if inner == 0 or columns == 0:
             # Empty sums, one for each element of the result.
             nothing = np.empty(0, dtype=np.int64)
-            batch = context.segment_sum(self._batch(), nothing, np.zeros(layout.count + 1, dtype=np.int64))
+            sums = context.segment_sum(batch, nothing, np.zeros(layout.count + 1, dtype=np.int64))
         else:
             weights = factors.magnitudes.reshape(rows, inner, -1)
-            batch = context.linear_combinations(self._batch(), columns, weights, factors.negative.reshape(rows, inner))
-        return self._derived(batch, layout, bound, scale_bits=scale_bits)
+            sums = context.linear_combinations(batch, columns, weights, factors.negative.reshape(rows, inner))
+        return self._derived(sums, layout, bound, scale_bits=scale_bits)
 
     # ---- shape ---------------------------------------------------------------------------------------------
 
     def __getitem__(self, key: Any) -> CipherArray:
         """Return chosen elements; slices, integers, arrays of them, masks, ``...`` and None as in numpy."""
         layout, index = layouts.select(self._layout, key)
-        return self._derived(self._key.context().take(self._batch(), index), layout, self._bound)
+        context, batch = self._here()
+        return self._derived(context.take(batch, index), layout, self._bound)
 
     def reshape(self, *shape: int | Sequence[int]) -> CipherArray:
         """Return the same values in another shape, in C order; one length may be -1.
@@ -487,7 +538,7 @@ class CipherArray(Refusals):
         return self._relaid(layout)
 
     def _relaid(self, layout: Layout) -> CipherArray:
-        array = self._with_batch(self._batch(), fresh=self._fresh)
+        array = self._with_batch(self._batches[self._home], fresh=self._fresh)
         array._layout = layout
         return array
 
@@ -503,14 +554,16 @@ class CipherArray(Refusals):
         if self._layout.packed:
             raise ValueError("T: axes of a packed array cannot be exchanged; transpose before encryption")
         index = self._layout.positions().T
-        batch = self._key.context().take(self._batch(), np.ascontiguousarray(index).reshape(-1))
-        return self._derived(batch, self._layout.reshaped(index.shape), self._bound)
+        context, batch = self._here()
+        taken = context.take(batch, np.ascontiguousarray(index).reshape(-1))
+        return self._derived(taken, self._layout.reshaped(index.shape), self._bound)
 
     # ---- randomness and the wire ---------------------------------------------------------------------------
 
     def rerandomize(self) -> CipherArray:
         """Return the same values under fresh randomness, which hides what they were computed from."""
-        return self._with_batch(self._key.context().rerandomise(self._batch()), fresh=True)
+        context, batch = self._here()
+        return self._with_batch(context.rerandomise(batch), fresh=True)
 
     def to_bytes(self, rerandomize: bool | None = None) -> bytes:
         """Return the array in a compact versioned form, ciphertexts as big-endian integers of fixed width.
@@ -529,7 +582,8 @@ class CipherArray(Refusals):
         header = serialisation.Header(
             array._key.modulus_digest, array._codec, array._scale_bits, array._bound, array.shape
         )
-        return serialisation.pack(header, array._key.bits, array._key.context().download(array._batch()))
+        context, batch = array._here()
+        return serialisation.pack(header, array._key.bits, context.download(batch))
 
     @classmethod
     def from_bytes(cls, public_key: PublicKey, data: bytes | bytearray | memoryview) -> CipherArray:
@@ -557,9 +611,14 @@ class CipherArray(Refusals):
         cls, key: PublicKey, ciphertexts: Limbs, layout: Layout, codec: Codec, scale_bits: int, bound: int
     ) -> CipherArray:
         """Return an array of ciphertexts from elsewhere, each checked to be one."""
-        context = key.context()
-        batch = context.upload(ciphertexts)
-        offender = context.first_not_invertible(batch)
+        return cls._from_strangers(key, key.context().upload(ciphertexts), layout, codec, scale_bits, bound)
+
+    @classmethod
+    def _from_strangers(
+        cls, key: PublicKey, batch: _native.Batch, layout: Layout, codec: Codec, scale_bits: int, bound: int
+    ) -> CipherArray:
+        """Return an array of a batch of numbers in [1, n²), each checked to be coprime to n."""
+        offender = key.context(batch.backend).first_not_invertible(batch)
         if offender >= 0:
             raise ValueError(f"ciphertexts[{offender}]: shares a factor with the modulus n, so it is no ciphertext")
         return cls._make(key, batch, layout, codec, scale_bits=scale_bits, bound=bound, fresh=False)

@@ -13,7 +13,6 @@ from cipherlane import _native
 from cipherlane.paillier.layout import Layout
 from cipherlane.paillier.limbs import Limbs, from_limbs, number_to_limbs
 from cipherlane.paillier.reference import packed_integers
-from cipherlane.paillier.values import at
 
 
 def decode(plaintexts: Limbs, layout: Layout, scale_bits: int, bound: int, n: int) -> NDArray[Any]:
@@ -30,18 +29,26 @@ def decode(plaintexts: Limbs, layout: Layout, scale_bits: int, bound: int, n: in
     if scale_bits:
         flat = _native.decode_float64(plaintexts, count, scale_bits, slots, slot_bits, number_to_limbs(n))
         # Both are rounded to the nearest float, which keeps their order.
-        limit = math.inf if bound.bit_length() - scale_bits > 1023 else float(Fraction(bound, 1 << scale_bits))
-        outside = np.abs(flat) > limit
+        outside = np.abs(flat) > float_bound(bound, scale_bits)
     else:
         flat = _integers(plaintexts, count, slots, slot_bits, n)
         outside = (flat > bound) | (flat < -bound)
     if outside.any():
-        place = at("array", int(np.argmax(outside)), flat.shape)
-        raise ValueError(
-            f"{place}: its plaintext lies outside the bound that the array states; it was encrypted with "
-            "another codec than stated, or not honestly"
-        )
+        raise outside_bound(int(np.argmax(outside)))
     return layout.unpad(flat)
+
+
+def float_bound(bound: int, scale_bits: int) -> float:
+    """Return an array's bound as the nearest float, infinity beyond the largest."""
+    return math.inf if bound.bit_length() - scale_bits > 1023 else float(Fraction(bound, 1 << scale_bits))
+
+
+def outside_bound(flat_index: int) -> ValueError:
+    """Return the error for the value at a place of an array, counted with what fills up packed rows."""
+    return ValueError(
+        f"array[{flat_index}]: its plaintext lies outside the bound that the array states; it was encrypted with "
+        "another codec than stated, or not honestly"
+    )
 
 
 def _integers(plaintexts: Limbs, count: int, slots: int, slot_bits: int, n: int) -> NDArray[Any]:

@@ -2,11 +2,12 @@
 
 Nothing here protects against misuse: a repeated or guessable obfuscator reveals plaintexts, and ``add`` and
 ``multiply`` do not re-randomise. Everything takes a sequence of Python integers and gives a list, or takes
-one integer and gives one.
+one integer and gives one; `to_limbs` and `from_limbs` carry ciphertexts as arrays of limbs, also on a GPU.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import overload
 
@@ -14,8 +15,13 @@ import numpy as np
 
 from cipherlane.paillier.cipher_array import CipherArray
 from cipherlane.paillier.codec import Codec, FixedPoint, check_bound, check_codec
+from cipherlane.paillier.device_array import DeviceArray
+from cipherlane.paillier.devices import is_gpu_backend, is_gpu_name
+from cipherlane.paillier.gpu_arrays import GpuValues, on_gpu
 from cipherlane.paillier.layout import Layout
-from cipherlane.paillier.limbs import Limbs, from_limbs, limb_count, to_limbs
+from cipherlane.paillier.limbs import Limbs, limb_count
+from cipherlane.paillier.limbs import from_limbs as as_integers
+from cipherlane.paillier.limbs import to_limbs as as_limbs
 from cipherlane.paillier.private_key import PrivateKey
 from cipherlane.paillier.public_key import PublicKey, check_integer
 
@@ -26,8 +32,10 @@ __all__ = [
     "encrypt_with_exponents",
     "encrypt_without_obfuscator",
     "from_integers",
+    "from_limbs",
     "multiply",
     "to_integers",
+    "to_limbs",
 ]
 
 Integers = int | Sequence[int]
@@ -48,7 +56,7 @@ def _limbs(name: str, values: list[int], least: int, beyond: int, beyond_name: s
     for index, value in enumerate(values):
         if not least <= value < beyond:
             raise ValueError(f"{name}[{index}]: expected an integer in [{least}, {beyond_name}), got one outside")
-    return to_limbs(values, limb_count((beyond - 1).bit_length()))
+    return as_limbs(values, limb_count((beyond - 1).bit_length()))
 
 
 def _plaintext_limbs(public_key: PublicKey, values: list[int]) -> Limbs:
@@ -65,7 +73,7 @@ def _same_length(name: str, got: int, other: str, expected: int) -> None:
 
 
 def _given_back(limbs: Limbs, single: bool) -> int | list[int]:
-    integers = from_limbs(limbs)
+    integers = as_integers(limbs)
     return integers[0] if single else integers
 
 
@@ -169,7 +177,8 @@ def decrypt(private_key: PrivateKey, ciphertexts: Integers) -> int | list[int]:
     """
     values, single = _listed("ciphertexts", ciphertexts)
     array = from_integers(private_key.public_key, values)
-    return _given_back(private_key._context().decrypt(array._batch()), single)
+    name = array._backend()
+    return _given_back(private_key._context(name).decrypt(array._batch(name)), single)
 
 
 @overload
@@ -206,7 +215,7 @@ def multiply(public_key: PublicKey, ciphertexts: Integers, factors: Integers) ->
     width = limb_count(max(magnitudes, default=0).bit_length())
     batch = context.multiply(
         context.upload(_ciphertext_limbs(public_key, "ciphertexts", values)),
-        to_limbs(magnitudes, width),
+        as_limbs(magnitudes, width),
         np.array([k < 0 for k in scalars], dtype=np.bool_),
     )
     return _given_back(context.download(batch), single)
@@ -214,7 +223,8 @@ def multiply(public_key: PublicKey, ciphertexts: Integers, factors: Integers) ->
 
 def to_integers(array: CipherArray) -> list[int]:
     """Return the ciphertexts of an array in C order, as they are: re-randomise before others see them."""
-    return from_limbs(array.public_key.context().download(array._batch()))
+    context, batch = array._here()
+    return as_integers(context.download(batch))
 
 
 def from_integers(
@@ -251,14 +261,28 @@ def from_integers(
     PlaintextOverflowError
         If the bound or codec does not fit the key.
     """
+    values, _ = _listed("ciphertexts", ciphertexts)
+    stated = _stated(public_key, (len(values),), shape, codec, scale_bits, bound)
+    return CipherArray._from_limbs(public_key, _ciphertext_limbs(public_key, "ciphertexts", values), *stated)
+
+
+def _stated(
+    public_key: PublicKey,
+    given: tuple[int, ...],
+    shape: tuple[int, ...] | None,
+    codec: Codec | None,
+    scale_bits: int | None,
+    bound: int | None,
+) -> tuple[Layout, Codec, int, int]:
+    """Return layout, codec, scale and bound of ciphertexts in shape ``given``, checked against each other."""
     codec = FixedPoint(scale_bits=0) if codec is None else check_codec(codec)
     codec.check_fits(public_key.n)
-    values, _ = _listed("ciphertexts", ciphertexts)
     if shape is None and not isinstance(codec, FixedPoint):
         raise ValueError("shape: expected the shape of the packed values, got None")
-    layout = Layout.of((len(values),) if shape is None else tuple(shape), codec, public_key.bits)
-    if layout.count != len(values):
-        raise ValueError(f"ciphertexts: expected {layout.count} for shape {layout.shape}, got {len(values)}")
+    layout = Layout.of(given if shape is None else tuple(shape), codec, public_key.bits)
+    count = math.prod(given)
+    if layout.count != count:
+        raise ValueError(f"ciphertexts: expected {layout.count} for shape {layout.shape}, got {count}")
     scale = codec.scale_bits if scale_bits is None else check_integer("scale_bits", scale_bits)
     if not 0 <= scale <= public_key.bits:
         raise ValueError(f"scale_bits: expected 0 to {public_key.bits}, got {scale}")
@@ -266,5 +290,92 @@ def from_integers(
     if most < 0:
         raise ValueError("bound: expected 0 or more, got a negative number")
     check_bound("bound", most, codec, public_key.n)
-    limbs = _ciphertext_limbs(public_key, "ciphertexts", values)
-    return CipherArray._from_limbs(public_key, limbs, layout, codec, scale, most)
+    return layout, codec, scale, most
+
+
+@overload
+def to_limbs(array: CipherArray, device: None = None) -> Limbs: ...
+@overload
+def to_limbs(array: CipherArray, device: str) -> Limbs | DeviceArray: ...
+def to_limbs(array: CipherArray, device: str | None = None) -> Limbs | DeviceArray:
+    """Return the ciphertexts as they are, as limbs of 64 bits: re-randomise before others see them.
+
+    Parameters
+    ----------
+    array : CipherArray
+    device : {"cpu", "cuda"}, optional
+        Where they are wanted. Default: in the host's memory.
+
+    Returns
+    -------
+    ndarray or DeviceArray
+        uint64, shape (..., limbs), c = Σ_j out[..., j] 2^(64 j) in [1, n²). With several values a ciphertext the
+        leading axes are those of the ciphertexts. A `DeviceArray` for "cuda".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``device`` names none.
+    BackendUnavailableError
+        If ``device`` is "cuda" and there is no GPU to use.
+
+    Examples
+    --------
+    >>> import cipherlane as cl
+    >>> public_key, private_key = cl.keygen(bits=2048)
+    >>> x = public_key.encrypt([[1, 2, 3]])
+    >>> limbs = cl.paillier.hazmat.to_limbs(x)
+    >>> limbs.shape, limbs.dtype
+    ((1, 3, 64), dtype('uint64'))
+    >>> y = cl.paillier.hazmat.from_limbs(public_key, limbs, bound=x.bound)
+    >>> private_key.decrypt(x + y)
+    array([[2, 4, 6]])
+    """
+    shape = (*array._layout.cipher_shape, limb_count(2 * array.public_key.bits))
+    if device is None or not is_gpu_name(device):
+        context, batch = array._here()
+        return context.download(batch).reshape(shape)
+    there = array.to(device)
+    memory = array.public_key.context(there._home).values(there._batch(there._home))
+    return DeviceArray._make(memory, shape, np.dtype(np.uint64))
+
+
+def from_limbs(
+    public_key: PublicKey,
+    ciphertexts: object,
+    *,
+    shape: tuple[int, ...] | None = None,
+    codec: Codec | None = None,
+    scale_bits: int | None = None,
+    bound: int | None = None,
+) -> CipherArray:
+    """Return an array of ciphertexts made elsewhere, from limbs as `to_limbs` gives them.
+
+    Parameters
+    ----------
+    public_key : PublicKey
+    ciphertexts : ndarray of uint64, shape (..., limbs), or such an array on the GPU
+        Each in [1, n²) and coprime to n. An array on the GPU is checked and taken up there.
+    shape, codec, scale_bits, bound
+        As in `from_integers`; the default shape is that of the ciphertexts.
+
+    Raises
+    ------
+    TypeError, ValueError, PlaintextOverflowError
+        As `from_integers`.
+    """
+    source = on_gpu(ciphertexts, "ciphertexts")
+    values = source if source is not None else np.asarray(ciphertexts)
+    limbs = limb_count(2 * public_key.bits)
+    if values.dtype != np.uint64:
+        raise TypeError(f"ciphertexts: expected uint64, got dtype {values.dtype}")
+    if not values.shape or values.shape[-1] != limbs:
+        raise ValueError(f"ciphertexts: expected {limbs} limbs along the last axis, got shape {values.shape}")
+    stated = _stated(public_key, values.shape[:-1], shape, codec, scale_bits, bound)
+    context = public_key.context()
+    if isinstance(values, GpuValues) and values.size and is_gpu_backend(context.backend):
+        rows = values.contiguous()
+        batch = context.adopt(rows.view())
+        return CipherArray._from_strangers(public_key, batch, *stated)
+    host = values.to_numpy() if isinstance(values, GpuValues) else np.ascontiguousarray(values)
+    return CipherArray._from_limbs(public_key, host.reshape(-1, limbs), *stated)

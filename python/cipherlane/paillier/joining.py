@@ -58,9 +58,10 @@ def concatenate(arrays: Sequence[CipherArray], axis: int = 0) -> CipherArray:
     total = sum(part.shape[along] for part in parts)
     layout = first._layout.reshaped((*first.shape[:along], total, *first.shape[along + 1 :]))
     layouts.check_shape(layout.shape)
-    context = first._key.context()
+    name = first._backend(*parts)
+    context = first._key.context(name)
     # The keys may differ in h_s, so the core is handed batches of the one modulus.
-    batch = context.concatenate([part._batch() for part in parts])
+    batch = context.concatenate([part._batch(name) for part in parts])
     if along:
         starts = np.cumsum([0] + [part._layout.count for part in parts[:-1]])
         places = [part._layout.positions() + start for part, start in zip(parts, starts, strict=True)]

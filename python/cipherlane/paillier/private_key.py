@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, NoReturn, overload
 
 import gmpy2
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +14,10 @@ from cipherlane.paillier.backend_choice import current_backend
 from cipherlane.paillier.cipher_array import CipherArray
 from cipherlane.paillier.codec import Codec
 from cipherlane.paillier.decoding import decode
+from cipherlane.paillier.device_array import DeviceArray
+from cipherlane.paillier.devices import is_gpu_backend, is_gpu_name
 from cipherlane.paillier.limbs import number_to_limbs
+from cipherlane.paillier.plaintexts import decode_on_gpu, to_gpu
 from cipherlane.paillier.prime_search import is_probable_prime
 from cipherlane.paillier.public_key import PublicKey, check_integer
 from cipherlane.paillier.short_parameters import least_order_bits
@@ -219,9 +222,10 @@ class PrivateKey:
             As `PublicKey.encrypt`, and `ValueError` for a noise that this key cannot make.
         """
         kind = self._native_noise(noise)
-        context = self._context()
+        name = current_backend()
+        context = self._context(name)
         return CipherArray._encrypt(
-            self._public_key, lambda plaintexts: context.encrypt(plaintexts, kind), values, codec
+            self._public_key, name, lambda plaintexts: context.encrypt(plaintexts, kind), values, codec
         )
 
     def rerandomize(self, array: CipherArray, noise: str | None = None) -> CipherArray:
@@ -233,16 +237,28 @@ class PrivateKey:
             If the array belongs to another key.
         """
         self._check_own(array)
-        return array._with_batch(self._context().rerandomise(array._batch(), self._native_noise(noise)), fresh=True)
+        name = array._backend()
+        batch = self._context(name).rerandomise(array._batch(name), self._native_noise(noise))
+        return array._with_batch(batch, fresh=True)
 
-    def decrypt(self, array: CipherArray) -> NDArray[Any]:
+    @overload
+    def decrypt(self, array: CipherArray, device: None = None) -> NDArray[Any]: ...
+    @overload
+    def decrypt(self, array: CipherArray, device: str) -> NDArray[Any] | DeviceArray: ...
+    def decrypt(self, array: CipherArray, device: str | None = None) -> NDArray[Any] | DeviceArray:
         """Decrypt an array.
+
+        Parameters
+        ----------
+        array : CipherArray
+        device : {"cpu", "cuda"}, optional
+            Where the values are wanted. Default: in the host's memory.
 
         Returns
         -------
-        ndarray
+        ndarray or DeviceArray
             Of the same shape. float64 if the array has bits after the point; otherwise int64, or Python
-            integers in an object array if one does not fit.
+            integers in an object array if one does not fit. A `DeviceArray` for "cuda", complete when returned.
 
         Raises
         ------
@@ -250,14 +266,29 @@ class PrivateKey:
             If ``array`` is not a CipherArray.
         KeyMismatchError
             If it belongs to another key.
+        OverflowError
+            If an integer does not fit 64 bits and ``device`` is "cuda", whose arrays hold no larger ones.
+        BackendUnavailableError
+            If ``device`` is "cuda" and there is no GPU to use.
         ValueError
             If a value lies outside the array's stated bound: the ciphertexts were not made as their header
             says. If the key's scheme is "short" and some ciphertext was not made with its ``h_s``; the message
             names the first, and ``PrivateKey(key.p, key.q)`` decrypts all of this modulus, more slowly.
         """
         self._check_own(array)
-        plaintexts = self._context().decrypt(array._batch())
-        return decode(plaintexts, array._layout, array._scale_bits, array._bound, self._public_key.n)
+        wanted_there = device is not None and is_gpu_name(device)
+        name = array._backend()
+        context, batch = self._context(name), array._batch(name)
+        stated = (array._layout, array._scale_bits, array._bound)
+        if not is_gpu_backend(name):
+            values = decode(context.decrypt(batch), *stated, self._public_key.n)
+            return to_gpu(values) if wanted_there else values
+        plaintexts = context.decrypt_there(batch)
+        decoded = decode_on_gpu(plaintexts, *stated)
+        if decoded is not None:
+            return decoded if wanted_there else decoded.to_numpy()
+        values = decode(plaintexts.read(), *stated, self._public_key.n)
+        return to_gpu(values) if wanted_there else values
 
     def to_pem(self, password: str | bytes) -> str:
         """Return the key as text, encrypted with AES-256-GCM under scrypt of the password.
@@ -313,8 +344,7 @@ class PrivateKey:
                 f"{self._public_key}; use the key that it was encrypted for"
             )
 
-    def _context(self) -> _native.PrivateContext:
-        name = current_backend()
+    def _context(self, name: str) -> _native.PrivateContext:
         context = self._contexts.get(name)
         if context is None:
             optional = (*(self._generators or (None, None)), *(self._orders or (None, None)))

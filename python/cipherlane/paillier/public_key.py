@@ -203,7 +203,9 @@ class PublicKey:
         Parameters
         ----------
         values : array_like of float64, integers or bool
-            Finite numbers. An object array of Python integers of any size is accepted, and slower.
+            Finite numbers. An object array of Python integers of any size is accepted, and slower. An array on the
+            GPU (of CuPy, PyTorch and others, through ``__cuda_array_interface__`` or DLPack) is encoded and encrypted
+            there.
         codec : FixedPoint or Packed, optional
             How numbers become plaintexts. Default: ``FixedPoint()`` for floats, ``FixedPoint(scale_bits=0)``
             for integers.
@@ -221,8 +223,11 @@ class PublicKey:
             If one is NaN or infinite.
         PlaintextOverflowError
             If one is larger than the codec accepts; the message names its index.
+        BackendUnavailableError
+            If the values lie on a GPU and none can be used.
         """
-        return CipherArray._encrypt(self, self.context().encrypt, values, codec)
+        name = current_backend()
+        return CipherArray._encrypt(self, name, self.context(name).encrypt, values, codec)
 
     def context(self, backend: str | None = None) -> _native.PublicContext:
         """Return the compiled core's view of this key on a backend, made at the first use."""

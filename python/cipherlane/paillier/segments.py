@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cipherlane.paillier.gpu_arrays import on_host
 from cipherlane.paillier.layout import Layout, Positions
 
 
@@ -24,7 +25,7 @@ def check_segment_ids(segment_ids: ArrayLike, num_segments: int, length: int) ->
         raise TypeError(f"num_segments: expected an int, got {type(num_segments).__name__}")
     if num_segments < 0:
         raise ValueError(f"num_segments: expected 0 or more, got {num_segments}")
-    ids = np.asarray(segment_ids)
+    ids = np.asarray(on_host(segment_ids, "segment_ids"))
     if ids.shape != (length,):
         raise ValueError(
             f"segment_ids: expected shape ({length},), one id an element of the first axis, got {ids.shape}"

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from cipherlane import _native
 from cipherlane.errors import PlaintextOverflowError
 from cipherlane.paillier.codec import Codec, FixedPoint, Packed
+from cipherlane.paillier.gpu_arrays import on_host
 from cipherlane.paillier.limbs import Limbs, limb_count, to_limbs
 
 _INT64_MAX = 2**63 - 1
@@ -48,8 +49,10 @@ def _from_objects(name: str, objects: NDArray[Any]) -> NDArray[Any]:
     return exact.reshape(objects.shape)
 
 
-def as_values(values: ArrayLike, name: str = "values") -> NDArray[Any]:
+def as_values(values: Any, name: str = "values") -> NDArray[Any]:
     """Return ``values`` as a float64, int64, uint64 or (integers beyond 64 bits) object array.
+
+    What lies on a GPU is copied to the host.
 
     Raises
     ------
@@ -62,6 +65,7 @@ def as_values(values: ArrayLike, name: str = "values") -> NDArray[Any]:
         raise _unusable(name, "a masked array, whose mask would be lost")
     if hasattr(values, "to_bytes") and hasattr(values, "segment_sum"):
         raise _unusable(name, "a CipherArray, which is encrypted already")
+    values = on_host(values, name)
     try:
         array = np.asarray(values)
     except OverflowError:
@@ -78,10 +82,7 @@ def as_values(values: ArrayLike, name: str = "values") -> NDArray[Any]:
         finite = np.isfinite(array)
         if not finite.all():
             index = int(np.argmin(finite.ravel()))
-            what = "NaN" if np.isnan(array.ravel()[index]) else "an infinity"
-            raise ValueError(
-                f"{at(name, index, array.shape)}: expected a finite number, got {what}; remove or impute it"
-            )
+            raise not_finite(at(name, index, array.shape), float(array.ravel()[index]))
         return array
     if kind in "bi" or (kind == "u" and array.dtype.itemsize < 8):
         return array.astype(np.int64)
@@ -92,9 +93,15 @@ def as_values(values: ArrayLike, name: str = "values") -> NDArray[Any]:
     raise _unusable(name, f"dtype {array.dtype}")
 
 
-def default_codec(values: NDArray[Any]) -> FixedPoint:
+def not_finite(place: str, value: float) -> ValueError:
+    """Return the error for a value that is no number, or infinite."""
+    what = "NaN" if np.isnan(value) else "an infinity"
+    return ValueError(f"{place}: expected a finite number, got {what}; remove or impute it")
+
+
+def default_codec(dtype: np.dtype[Any]) -> FixedPoint:
     """Return the codec of arrays for which none is named: 40 bits after the point, for integers none."""
-    return FixedPoint() if values.dtype.kind == "f" else FixedPoint(scale_bits=0)
+    return FixedPoint() if dtype.kind == "f" else FixedPoint(scale_bits=0)
 
 
 def negated(values: NDArray[Any]) -> NDArray[Any]:
@@ -130,14 +137,15 @@ def check_range(values: NDArray[Any], codec: Codec, scale_bits: int, name: str) 
     """Raise `PlaintextOverflowError` with the index of the first value that the codec does not accept."""
     beyond = _too_large(values, codec, scale_bits)
     if beyond.any():
-        place = at(name, int(np.argmax(beyond.ravel())), values.shape)
-        accepts = f"magnitudes below 2^{codec.value_bits(scale_bits)}"
-        remedy = (
-            "raise slot_bits, or lower headroom_bits or scale_bits"
-            if isinstance(codec, Packed)
-            else "raise integer_bits"
-        )
-        raise PlaintextOverflowError(f"{place}: {codec} accepts {accepts}, and this value is larger; {remedy}")
+        raise beyond_codec(at(name, int(np.argmax(beyond.ravel())), values.shape), codec, scale_bits)
+
+
+def beyond_codec(place: str, codec: Codec, scale_bits: int) -> PlaintextOverflowError:
+    """Return the error for a value that a codec does not accept."""
+    accepts = f"magnitudes below 2^{codec.value_bits(scale_bits)}"
+    packed = isinstance(codec, Packed)
+    remedy = "raise slot_bits, or lower headroom_bits or scale_bits" if packed else "raise integer_bits"
+    return PlaintextOverflowError(f"{place}: {codec} accepts {accepts}, and this value is larger; {remedy}")
 
 
 def encode(values: NDArray[Any], scale_bits: int, n: int, slots: int = 1, slot_bits: int = 0) -> Limbs:
