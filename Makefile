@@ -1,7 +1,9 @@
 # make demo   train on the example data          make check  format, lint, types, build and tests
 # make test   build and run every test           make bench  the figures of bench/
 # make gpu-test, gpu-bench, gpu-profile  the backend "cuda" on this machine's GPU, see docs/gpu.md
+# make flare-poc   provision a server, two sites and an arbiter with certificates on this machine, and train
 # make sanitize  the C++ batches under ASan, UBSan and TSan         make fuzz SECONDS=60  every parser
+# make kills  kill 50 training runs at random, and compare what resuming them ends with
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +11,7 @@ SOURCES := $(shell find cpp kernels -name '*.cpp' -o -name '*.hpp' -o -name '*.c
   CMakeLists.txt setup.py pyproject.toml
 CPP_FILES := $(shell find cpp kernels tests -name '*.cpp' -o -name '*.hpp' -o -name '*.cuh' -o -name '*.cu')
 
-.PHONY: demo test check format bench sanitize fuzz clean debian-packages test-packages \
+.PHONY: demo test check format bench contract flare-poc sanitize fuzz kills clean debian-packages test-packages \
   gpu-test gpu-bench gpu-profile gpu-packages
 
 demo: $(VENV)/.installed
@@ -34,6 +36,14 @@ format: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python bench/paillier.py
 	$(BIN)/python bench/mixture.py
+	$(BIN)/python bench/ledger.py
+
+# The shipped form of the ledger's contract, from its source.
+contract: $(VENV)/.installed
+	$(BIN)/python -m cipherlane.ledger.compile
+
+flare-poc: $(VENV)/.installed
+	$(BIN)/python examples/flare/run.py
 
 # A machine with a GPU may have no network: these take any interpreter with numpy, and set up nothing that is not there.
 GPU_PYTHON := $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
@@ -49,6 +59,10 @@ fuzz: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
 	mkdir -p build/fuzz
 	cd build/fuzz && ../../$(BIN)/python ../../tests/fuzz/run.py --seconds $(SECONDS)
+
+KILLS ?= 50
+kills: $(VENV)/.installed
+	CIPHERLANE_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/federation/test_nothing_is_lost.py
 
 clean:
 	rm -rf $(VENV) build python/cipherlane/*.so python/*.egg-info
@@ -80,4 +94,6 @@ $(VENV)/.installed: $(SOURCES) | debian-packages
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --only-binary openmined-psi --editable '.[align]' \
+	  || echo "openmined-psi has no wheel for this machine: tests of aligning ids will be skipped"
 	touch $@

@@ -21,6 +21,7 @@ from cipherlane.errors import (
     KeyMismatchError,
     PlaintextOverflowError,
     ProtocolError,
+    StorageError,
 )
 from cipherlane.paillier import (
     CipherArray,
@@ -50,6 +51,7 @@ __all__ = [
     "PrivateKey",
     "ProtocolError",
     "PublicKey",
+    "StorageError",
     "__version__",
     "backends",
     "concatenate",
@@ -59,7 +61,7 @@ __all__ = [
 ]
 
 # Layers above the encryption bring compilers and plotting with them, so they are imported when first used.
-_LAZY_SUBMODULES = frozenset({"benchmark", "federation", "mixture", "report", "vertical"})
+_LAZY_SUBMODULES = frozenset({"benchmark", "federation", "horizontal", "ledger", "mixture", "report", "vertical"})
 
 
 def _version() -> str:

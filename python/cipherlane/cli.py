@@ -1,4 +1,4 @@
-"""The command line: ``cipherlane train | score | models | report | info | keygen | bench``."""
+"""The command line: ``cipherlane train | align | score | models | report | audit | keygen | ...``."""
 
 from __future__ import annotations
 
@@ -13,25 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import cipherlane
+from cipherlane import cli_ledger, cli_registry, cli_sealing
+from cipherlane.cli_commands import add_command
 from cipherlane.errors import CipherlaneError
 
 if TYPE_CHECKING:
-    from cipherlane.federation import Progress
+    from cipherlane.federation import Run
 
 PASSWORD_VARIABLE = "CIPHERLANE_PASSWORD"
-_STAGES = {
-    "prepare": "reading and sealing each party's data",
-    "agree": "asking each party what it has (the first time here this compiles numerical kernels)",
-    "match": "matching rows by id",
-    "key": "making the key pair",
-    "start": "choosing initial responsibilities",
-    "finish": "writing models and report",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 only on success."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(_expanded(list(sys.argv[1:] if arguments is None else arguments)))
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         with warnings.catch_warnings():
@@ -50,6 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("cipherlane: interrupted; training with a checkpoint goes on with --resume", file=sys.stderr)
         return 130
+
+
+def _expanded(arguments: list[str]) -> list[str]:
+    """Return the arguments with ``models RUN`` written out as ``models show RUN``."""
+    if len(arguments) > 1 and arguments[0] == "models" and not arguments[1].startswith("-"):
+        action = [] if arguments[1] in cli_registry.ACTIONS else ["show"]
+        return ["models", *action, *arguments[1:]]
+    return arguments
 
 
 def _show_warning(
@@ -83,35 +85,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"cipherlane {cipherlane.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_train(commands)
+    _add_align(commands)
+    _add_site(commands)
     _add_score(commands)
-    _add_models(commands)
+    cli_registry.add_models(commands, _train_from)
     _add_report(commands)
+    cli_ledger.add_audit(commands)
+    cli_ledger.add_access(commands)
     _add_info(commands)
     _add_keygen(commands)
+    cli_sealing.add_rotate_key(commands)
     _add_bench(commands)
     return parser
 
 
-def _add_command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    run: Callable[[argparse.Namespace], int],
-    summary: str,
-    examples: str,
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary[0].upper() + summary[1:] + ".",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"examples:\n{examples}",
-    )
-    parser.set_defaults(command=run)
-    return parser
-
-
 def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add_command(
+    parser = add_command(
         commands,
         "train",
         _train,
@@ -129,82 +118,120 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "  [parties.host]\n"
         '  data = "host.csv"          # the same ids, in any order, and other columns\n'
         "\n"
-        "A run directory holds the plan, models, the guest's assignments.csv, metrics.json and report.md. Until it\n"
-        "is whole it is called DIR.partial; a run that fails before its first checkpoint leaves nothing.",
+        'parties with the same columns and different patients: algorithm = "horizontal-gaussian-mixture" in [model].\n'
+        "\n"
+        "A run directory holds the plan, models, the guest's assignments.csv, metrics.json and report.md. Until\n"
+        "it is whole it is called DIR.partial. A run that was killed, or ended by a full disk, goes on with --resume\n"
+        "from its last checkpoint (one a round, unless the plan says otherwise) and ends with the same model, bit for\n"
+        "bit. One that fails before its first checkpoint leaves nothing. One process at a time works on a run.",
     )
     parser.add_argument("plan", type=Path, metavar="PLAN", help="the plan, a TOML file")
     parser.add_argument(
-        "--engine", default="local", choices=["local"], help="local: all roles in this process (default)"
+        "--engine",
+        default="local",
+        choices=["local", "nvflare"],
+        help="local: all roles in this process (default); nvflare: each a site of NVIDIA FLARE's simulator on this "
+        "machine (docs/nvflare.md tells how to use several)",
+    )
+    parser.add_argument(
+        "--kit",
+        type=Path,
+        metavar="KIT",
+        help="with --engine nvflare: run on the sites of a federation that is up, as the administrator whose startup "
+        "kit this is",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="run directory to make (default: runs/NAME-DATE-TIME)")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in DIR.partial")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the last checkpoint in DIR.partial, or from the beginning if there is none",
+    )
 
 
 def _train(options: argparse.Namespace) -> int:
-    from cipherlane.federation import load_plan, train
+    _train_from(options, None)
+    return 0
 
-    plan = load_plan(options.plan)
-    with _ProgressPrinter(plan.training.max_iterations) as printer:
-        run = train(plan, options.out, engine=options.engine, resume=options.resume, progress=printer.show)
+
+def _train_from(options: argparse.Namespace, parent: Path | None) -> Run:
+    """Train as the options say, from `parent` if there is one, tell how it went, and return the run."""
+    from cipherlane.federation import load_plan, train
+    from cipherlane.federation.run_store import plan_of
+    from cipherlane.progress import ProgressPrinter
+
+    plan = load_plan(options.plan) if options.plan is not None or parent is None else plan_of(parent)
+    roles = [*(party.name for party in plan.parties), "arbiter"]
+    with ProgressPrinter(plan.training.max_iterations, roles) as printer:
+        run = train(
+            plan,
+            options.out,
+            engine=options.engine,
+            kit=options.kit,
+            resume=options.resume,
+            parent=parent,
+            progress=printer.show,
+        )
     state = "converged" if run.converged else "reached the plan's limit"
     print(f"{state} after {run.iterations} iterations, mean log-likelihood {run.log_likelihood:.6f}")
     print(f"training took {run.metrics['totals']['seconds']['training']:.2f} s")
     print(f"run directory: {run.directory}")
+    return run
+
+
+def _add_align(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from cipherlane.align_command import EXAMPLES, add_steps
+
+    summary = "find the rows that parties share, without showing each other the others' ids"
+    add_steps(add_command(commands, "align", None, summary, EXAMPLES))
+
+
+def _add_site(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = add_command(
+        commands,
+        "site",
+        _site,
+        "set up an institution's NVIDIA FLARE startup kit for training",
+        "  cipherlane site kits/guest\n"
+        "\n"
+        "The site then runs installed software only, answers no shell commands from elsewhere and sends no logs. The\n"
+        "command says where the data file that the plan names for this site belongs. docs/nvflare.md has every step.",
+    )
+    parser.add_argument("kit", type=Path, metavar="KIT", help="the folder of the kit, with `startup` and `local`")
+
+
+def _site(options: argparse.Namespace) -> int:
+    from cipherlane.federation.flare.kits import prepare_kit
+
+    data = prepare_kit(options.kit)
+    print(f"{options.kit}: ready; start it with {options.kit / 'startup' / 'start.sh'}")
+    print(f"{data}: put the site's data file there, under the name that the plan gives it")
     return 0
 
 
-class _ProgressPrinter:
-    """A progress bar on a terminal, one line an event elsewhere."""
-
-    def __init__(self, most_rounds: int) -> None:
-        from tqdm import tqdm
-
-        self._terminal = sys.stderr.isatty()
-        self._bar = tqdm(total=most_rounds, disable=not self._terminal, unit="round", leave=False)
-
-    def __enter__(self) -> _ProgressPrinter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def show(self, event: Progress) -> None:
-        """Show one event."""
-        if event.record is None:
-            text = _STAGES[event.stage]
-            if self._terminal:
-                self._bar.set_description(text)
-            else:
-                print(text, file=sys.stderr)
-            return
-        record = event.record
-        if self._terminal:
-            self._bar.set_description("training")
-            self._bar.set_postfix(log_likelihood=f"{record.log_likelihood:.6f}")
-            self._bar.update(record.round - self._bar.n)
-        else:
-            print(
-                f"round {record.round}: mean log-likelihood {record.log_likelihood:.6f}, "
-                f"{record.seconds['total']:.3f} s",
-                file=sys.stderr,
-            )
-
-
 def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add_command(
+    parser = add_command(
         commands,
         "score",
         _score,
         "assign new rows to the components of a trained mixture",
         "  cipherlane score runs/first --data guest=new_guest.csv --data host=new_host.csv\n"
+        "  cipherlane score selected --data guest=g.csv --data host=h.csv      # see cipherlane models\n"
         "  cipherlane score runs/first/models/joint.npz --data guest=g.csv --data host=h.csv --out s.csv\n"
         "\n"
-        "With a run, each party scores its own columns and the parts meet in encrypted sums. With a joint\n"
+        "With a run, each party scores its own columns and the parts meet in encrypted sums; if parties had the same\n"
+        "columns, one of them scores its rows alone: --data PARTY=FILE, once. With a joint\n"
         "model file, whoever has it and all the columns computes directly. Files need the id column and the\n"
         "columns of training. Output: a CSV line a row with its id, its likeliest component, and the\n"
         "probability of each component (r0, r1, ...).",
     )
-    parser.add_argument("model", type=Path, metavar="RUN_OR_MODEL", help="a run directory or a joint model")
+    parser.add_argument(
+        "model",
+        metavar="RUN_OR_MODEL",
+        help="a run directory, a joint model, the first digits of a version, or `selected`",
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="where versions lie (default: runs)"
+    )
     parser.add_argument(
         "--data",
         action="append",
@@ -218,14 +245,18 @@ def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _score(options: argparse.Namespace) -> int:
     from cipherlane.federation import score_models, score_run
     from cipherlane.federation.assignments import write_assignment_rows, write_assignments
+    from cipherlane.federation.registry import find
 
     data = _data_files(options.data)
     if options.out is not None and options.out.exists():
         raise ValueError(f"{options.out}: exists already; give another file with --out")
     if options.out is not None and not options.out.parent.is_dir():
         raise ValueError(f"{options.out.parent}: no such directory; make it, or give another file with --out")
-    score = score_run if options.model.is_dir() else score_models
-    found = score(options.model, data)
+    model = Path(options.model)
+    # What has the form of a path is one, so that a mistyped file is called that.
+    if not model.exists() and not model.suffix and len(model.parts) == 1:
+        model = find(options.runs, options.model).run
+    found = score_run(model, data) if model.is_dir() else score_models(model, data)
     if options.out is None:
         write_assignment_rows(sys.stdout, found.id_column, found.ids, found.responsibilities)
     else:
@@ -246,48 +277,18 @@ def _data_files(arguments: Sequence[str]) -> dict[str, Path]:
     return files
 
 
-def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add_command(
-        commands,
-        "models",
-        _models,
-        "list the model files of a run",
-        "  cipherlane models runs/first\n"
-        "\n"
-        "Each party has a file with its own block; joint.npz has all of them, unless the plan forbids it.",
-    )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
-
-
-def _models(options: argparse.Namespace) -> int:
-    from cipherlane.federation.models import load_models
-    from cipherlane.federation.run_store import MODELS_DIRECTORY, check_complete
-
-    files = sorted((check_complete(options.run) / MODELS_DIRECTORY).glob("*.npz"))
-    if not files:
-        raise ValueError(f"{options.run}: the run has no model files; they were removed")
-    for path in files:
-        blocks = load_models(path)
-        width = sum(len(block.preprocessing.columns) for block in blocks)
-        parties = ", ".join(block.party for block in blocks)
-        kind = blocks[0].parameters.covariance_type
-        print(
-            f"{path}: {blocks[0].components} components ({kind}) over {width} columns of {parties}, "
-            f"{path.stat().st_size} bytes"
-        )
-    return 0
-
-
 def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add_command(
+    parser = add_command(
         commands,
         "report",
         _report,
-        "print the report of a run and write it, with plots, into the run directory",
+        "print the report of a run and write it into the run directory: a text, an HTML page, plots",
         "  cipherlane report runs/first\n"
         "\n"
-        "The report tells how the clustering agrees with the guest's labels, where the time went, how many\n"
-        "ciphertexts crossed, and what the run showed to whom. Plots need matplotlib (the extra `plot`).",
+        "The report tells how training converged and agrees with the guest's labels, where the time went by role\n"
+        "and phase, what crossed, what speaks for it that it was encrypted, what the run showed to whom, and what\n"
+        "its ledger says, if it has one. report.html is one file that loads nothing; it holds no row and no id.\n"
+        "The PNG plots need matplotlib (the extra `plot`).",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
 
@@ -304,7 +305,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    _add_command(
+    add_command(
         commands,
         "info",
         _info,
@@ -330,7 +331,7 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _add_keygen(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add_command(
+    parser = add_command(
         commands,
         "keygen",
         _keygen,
@@ -407,7 +408,7 @@ def _password(file: Path | None) -> str:
 
 
 def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add_command(
+    parser = add_command(
         commands,
         "bench",
         _bench,

@@ -16,11 +16,24 @@ import pytest
 
 import cipherlane as cl
 from cipherlane.cli import PASSWORD_VARIABLE, main
-from cipherlane.federation import train
+from cipherlane.federation import Progress, train
 from cipherlane.federation.run_store import check_complete
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "breast_cancer"
-COMMANDS = ("train", "score", "models", "report", "info", "keygen", "bench")
+COMMANDS = (
+    "train",
+    "align",
+    "site",
+    "score",
+    "models",
+    "report",
+    "audit",
+    "access",
+    "info",
+    "keygen",
+    "rotate-key",
+    "bench",
+)
 
 
 def _fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -100,9 +113,9 @@ def test_a_report_needs_no_plotting_library(trained: Path, tmp_path: Path, monke
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delitem(sys.modules, "cipherlane.report.plots", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    for name in ("metrics.json", "quality.json"):
+    for name in ("metrics.json", "quality.json", "transcript.jsonl"):
         shutil.copy(trained / name, tmp_path / name)
-    assert write_report(tmp_path) == [tmp_path / "report.md"]
+    assert write_report(tmp_path) == [tmp_path / "report.md", tmp_path / "report.html"]
 
 
 def test_score_prints_or_writes_what_training_gave(
@@ -187,8 +200,11 @@ def test_keygen_makes_short_keys_by_name(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_killed_training_is_resumed_from_the_command_line(example_plan: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.toml"
-    text = example_plan.read_text().replace("checkpoint_every = 10", "checkpoint_every = 1")
-    text = text.replace("tolerance = 1e-3", "tolerance = 0.0").replace("max_iterations = 100", "max_iterations = 20")
+    text = (
+        example_plan.read_text()
+        .replace("tolerance = 1e-3", "tolerance = 0.0")
+        .replace("max_iterations = 100", "max_iterations = 20")
+    )
     text = text.replace("responsibility_decimals = 2", "responsibility_decimals = -1")
     plan.write_text(text.replace('data = "', f'data = "{example_plan.parent}/'))
     out = tmp_path / "run"
@@ -281,3 +297,26 @@ def test_the_plan_in_the_help_trains(tmp_path: Path, capsys: pytest.CaptureFixtu
     (tmp_path / "plan.toml").write_text("[encryption]\nkey_bits = 1024\n" + plan)
     run = train(tmp_path / "plan.toml", tmp_path / "run")
     assert run.metrics["rows"] == 569
+
+
+def test_rotate_key_seals_a_run_s_files_anew_and_not_while_it_runs(
+    example_plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, refused = tmp_path / "run", []
+    guest = tmp_path / "run.partial" / "parties" / "guest"
+
+    def stop(event: Progress) -> None:
+        if event.record is not None and event.record.round == 2:
+            refused.append(_fails(capsys, "rotate-key", str(guest)))
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train(example_plan, out, progress=stop)
+    assert "is working on this run" in refused[0]
+    key = (guest / "seal.key").read_bytes()
+    assert main(["rotate-key", str(guest)]) == 0
+    assert "4 files below" in capsys.readouterr().out
+    assert (guest / "seal.key").read_bytes() != key
+    assert train(example_plan, out, resume=True).converged
+    assert "no such directory" in _fails(capsys, "rotate-key", str(tmp_path / "none"))
+    assert "expected the file of a key, found none" in _fails(capsys, "rotate-key", str(tmp_path))

@@ -15,7 +15,7 @@ from cipherlane.federation.coordinator import Coordinator
 from cipherlane.federation.data_party import DataParty, PartyFiles
 from cipherlane.federation.engine import LocalEngine
 from cipherlane.federation.plan import Plan, load_plan
-from cipherlane.vertical.sealing import SealedStore
+from cipherlane.vertical.sealed_files import SealedStore
 from cipherlane.vertical.starts import initial_responsibilities
 
 

@@ -16,7 +16,7 @@ from cipherlane.federation.data_party import DataParty, PartyFiles
 from cipherlane.federation.engine import LocalEngine, Transcript
 from cipherlane.federation.plan import load_plan
 from cipherlane.vertical.messages import pack, unpack
-from cipherlane.vertical.sealing import SealedStore
+from cipherlane.vertical.sealed_files import SealedStore
 from cipherlane.vertical.wire import Message
 
 
@@ -119,19 +119,24 @@ def _swap_key(other: bytes) -> Callable[[bytes], bytes]:
     return change
 
 
-def test_ciphertexts_of_another_key_or_shape_are_refused(federation: tuple, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (lambda own, foreign, codec: foreign.encrypt(np.zeros(241), codec=codec).to_bytes(), KeyMismatchError),
+        (lambda own, foreign, codec: own.encrypt(np.zeros(240), codec=codec).to_bytes(), ProtocolError),
+        (lambda own, foreign, codec: own.encrypt(np.zeros(241)).to_bytes(), ProtocolError),
+        (lambda own, foreign, codec: b"not ciphertexts", ValueError),
+    ],
+)
+def test_ciphertexts_of_another_key_or_shape_are_refused(
+    federation: tuple, make: Callable[..., bytes], error: type[Exception]
+) -> None:
     coordinator = _ready(federation)
     foreign, _ = cl.keygen(bits=1024)
-    codec = coordinator._encoding().codec()
-    for data, error in [
-        (foreign.encrypt(np.zeros(241), codec=codec).to_bytes(), KeyMismatchError),
-        (coordinator.public_key.encrypt(np.zeros(240), codec=codec).to_bytes(), ProtocolError),
-        (coordinator.public_key.encrypt(np.zeros(241)).to_bytes(), ProtocolError),
-        (b"not ciphertexts", ValueError),
-    ]:
-        coordinator.engine = Tampering(federation[1], "update", _swap_key(data))
-        with pytest.raises(error):
-            next(iter(coordinator.rounds(1)))
+    data = make(coordinator.public_key, foreign, coordinator._encoding().codec())
+    coordinator.engine = Tampering(federation[1], "update", _swap_key(data))
+    with pytest.raises(error):
+        next(iter(coordinator.rounds(1)))
 
 
 def test_a_box_from_another_round_is_refused(federation: tuple) -> None:
@@ -160,10 +165,11 @@ def test_an_answer_out_of_turn_is_refused(federation: tuple) -> None:
 
 def test_the_arbiter_seals_only_to_parties_of_the_task(federation: tuple) -> None:
     coordinator = _ready(federation)
-    list(zip(coordinator.rounds(1), range(1), strict=False))
+    next(iter(coordinator.rounds(1)))
     arbiter = federation[1]._roles["arbiter"]
     ciphertexts = coordinator.public_key.encrypt(np.zeros(241), codec=coordinator._encoding().codec()).to_bytes()
-    answer = _reply(arbiter, "score_sums", ciphertexts=ciphertexts, weights=None, receivers=["stranger"])
+    fields = {"ciphertexts": ciphertexts, "weights": None, "receivers": ["stranger"]}
+    answer = unpack(arbiter.call("score_sums", pack("score_sums", 2, **fields)), "failure")
     assert "receivers: expected some of ['guest', 'host1'], got ['stranger']" in answer["message"]
 
 

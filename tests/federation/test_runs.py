@@ -147,35 +147,39 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
         np.testing.assert_array_equal(ours.weights, theirs.weights)
     assert (out / "assignments.csv").read_bytes() == (whole.directory / "assignments.csv").read_bytes()
     assert not partial.exists()
-    with pytest.raises(ValueError, match="this run is complete"):
-        train(plan, out, resume=True)
+    stages: list[str] = []
+    again = train(plan, out, resume=True, progress=lambda event: stages.append(event.stage))
+    assert (stages, again.metrics) == (["complete"], resumed.metrics)
+    assert again.transcript.count == again.metrics["totals"]["messages"]
 
 
-def test_a_run_that_stopped_after_its_last_round_resumes_to_the_end(tmp_path: Path, write_plan: WritePlan) -> None:
-    plan = write_plan(training__checkpoint_every=3)
+@pytest.mark.parametrize("sharing", ["end", "every_round"])
+def test_a_run_that_stopped_after_its_last_round_resumes_to_the_end(
+    tmp_path: Path, write_plan: WritePlan, sharing: str
+) -> None:
+    plan = write_plan(training__checkpoint_every=3, privacy__share_parameters=sharing)
     whole = train(plan, tmp_path / "whole")
     with pytest.raises(Stopped):
         train(plan, tmp_path / "run", progress=_stop_after(6))
     resumed = train(plan, tmp_path / "run", resume=True)
     assert _trajectory(resumed) == _trajectory(whole)
+    joint = Path("models") / "joint.npz"
+    assert (resumed.directory / joint).read_bytes() == (whole.directory / joint).read_bytes()
 
 
 def test_what_cannot_be_resumed_says_why(tmp_path: Path, write_plan: WritePlan) -> None:
     plan = write_plan(training__checkpoint_every=2)
     with pytest.raises(ValueError, match="out: name the run to resume"):
         train(plan, resume=True)
-    with pytest.raises(ValueError, match="no unfinished run lies there"):
-        train(plan, tmp_path / "run", resume=True)
     with pytest.raises(Stopped):
         train(plan, tmp_path / "run", progress=_stop_after(3))
     other = write_plan(training__checkpoint_every=2, model__seed=9)
     with pytest.raises(ValueError, match="started from another plan"):
         train(other, tmp_path / "run", resume=True)
     plan = write_plan(training__checkpoint_every=2)
-    sealed = next((tmp_path / "run.partial" / "parties" / "guest").glob("checkpoint-*.sealed"))
-    sealed.write_bytes(sealed.read_bytes()[:-1] + b"\0")
-    with pytest.raises(ValueError, match="changed since it was sealed"):
-        train(plan, tmp_path / "run", resume=True)
+    train(plan, tmp_path / "run", resume=True)
+    with pytest.raises(ValueError, match="started from another plan"):
+        train(write_plan(model__seed=9), tmp_path / "run", resume=True)
 
 
 def test_a_run_that_fails_before_a_checkpoint_leaves_nothing(tmp_path: Path, write_plan: WritePlan) -> None:
@@ -266,6 +270,19 @@ def test_every_reason_of_every_party_is_given(tmp_path: Path, write_plan: WriteP
     )
     assert text.count("declines") == 2
     assert text.count("abacus") == 2
+
+
+def test_a_party_may_decline_and_the_coordinator_says_what_it_did(tmp_path: Path, write_plan: WritePlan) -> None:
+    plan = write_plan(**{"parties.host1__declines": "the ethics board has not met yet"})
+    text = _fails(tmp_path, plan, ProtocolError, "party 'host1' declines: the ethics board has not met yet; the coord")
+    assert "the coordinator ended the run: no key was made, and nothing" in text
+
+
+def test_a_disk_without_room_for_checkpoints_is_declined(
+    tmp_path: Path, write_plan: WritePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1 << 10}))
+    _fails(tmp_path, write_plan(), ProtocolError, "its checkpoints would take 10[0-9][0-9] kB more than is free")
 
 
 def test_another_version_is_declined(tmp_path: Path, write_plan: WritePlan, monkeypatch: pytest.MonkeyPatch) -> None:

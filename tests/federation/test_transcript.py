@@ -29,7 +29,8 @@ from cipherlane.paillier import PrivateKey, hazmat
 from cipherlane.vertical import exchange
 from cipherlane.vertical.messages import ARBITER, COORDINATOR, pack, pack_sealed
 from cipherlane.vertical.mixture_party import PartyParameters
-from cipherlane.vertical.sealing import BoxKey, SealedStore, seal
+from cipherlane.vertical.sealed_files import SealedStore
+from cipherlane.vertical.sealing import BoxKey, seal
 from cipherlane.vertical.tables import read_csv
 from cipherlane.vertical.wire import peek
 

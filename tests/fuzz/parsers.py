@@ -18,9 +18,10 @@ import numpy as np
 import cipherlane as cl
 from cipherlane.errors import ProtocolError
 from cipherlane.federation import models, sealed_state
-from cipherlane.federation.plan import parse_plan
+from cipherlane.federation.flare.calls import RoleOrder
+from cipherlane.federation.plan import PartyPlan, parse_plan
 from cipherlane.paillier import pem
-from cipherlane.vertical import messages, sealing, wire
+from cipherlane.vertical import alignment, messages, sealed_files, sealing, wire
 from cipherlane.vertical.mixture_arbiter import RoundState
 from cipherlane.vertical.mixture_party import PartyParameters
 from cipherlane.vertical.tables import Preprocessing, read_csv
@@ -129,6 +130,27 @@ def _keys(private_key: cl.PrivateKey, short_key: cl.PrivateKey) -> list[Parser]:
 
 def _messages() -> list[Parser]:
     receiver = sealing.BoxKey()
+    orders = [
+        RoleOrder(
+            bytes(16),
+            "first",
+            32 * "0",
+            False,
+            True,
+            "guest",
+            "guest",
+            False,
+            PartyPlan("guest", "guest", Path("a/b.csv")),
+        ),
+        RoleOrder(bytes(16), "first", 32 * "0", True, False, "arbiter", "arbiter", True, None),
+    ]
+    orders = [order.to_bytes() for order in orders]
+    asked = {"fold_case": False, "ids": 2, "blinded": bytes(70)}
+    answered = {"request": bytes(32), "ids": 2, "own": b"own", "blinded_twice": b"twice", "box_key": bytes(32)}
+    aligning = [
+        wire.encode(kind, 0, fields, alignment.SCHEMAS[kind])
+        for kind, fields in (("align_request", asked), ("align_answer", answered))
+    ]
     examples = [
         messages.pack("noted", 2, rows=7),
         messages.pack("weights", 1, weights=np.array([0.25, 0.75]), counts=np.array([1.0, 3.0])),
@@ -136,13 +158,16 @@ def _messages() -> list[Parser]:
         messages.pack("match_offer", 0, rows=3, sealed={"host": b"box"}),
         messages.pack("encrypted_scores", 1, ciphertexts=bytes(40), em_seconds=0.5, encrypt_seconds=1.0),
         messages.pack("score_sums", 1, ciphertexts=b"", weights=None, receivers=["guest", "host"]),
-        messages.pack("public_key", 0, public_key="{}", box_key=bytes(32)),
+        messages.pack("public_key", 0, public_key="{}", box_key=bytes(32), clock=1.5e9),
+        messages.pack("begin", 0, sealed=None, seed=1, position=2, from_model=False),
+        messages.pack("added_statistics", 1, columns=3, ciphertexts=bytes(40)),
         messages.pack("joint_parameters", 4, columns={"guest": 3}, ciphertexts={}, names={}, weights=np.ones(2)),
         messages.pack_failure(1, ValueError("no such column")),
     ]
     sealed = [
         messages.pack_sealed("responsibility_table", 1, decimals=2, table=np.zeros((3, 1), dtype=np.uint8)),
         messages.pack_sealed("match_table", 0, salt=bytes(32), digests=np.zeros((2, 16), dtype=np.uint8)),
+        messages.pack_sealed("centres", 0, means=np.ones((2, 3))),
         messages.pack_sealed("column_names", 0, columns=["a", "b"], id_column="id", imputation="none"),
     ]
 
@@ -156,6 +181,13 @@ def _messages() -> list[Parser]:
         Parser("message", message, examples, refusals),
         Parser("message_head", wire.peek, examples, refusals),
         Parser("sealed_message", lambda data: wire.decode(data, messages.SEALED), sealed, refusals),
+        Parser(
+            "role_order",
+            lambda data: RoleOrder.from_bytes(data, EXAMPLES),
+            orders,
+            (ProtocolError, TypeError, ValueError),
+        ),
+        Parser("alignment", lambda data: wire.decode(data, alignment.SCHEMAS), aligning, refusals),
         Parser("sealed_box", lambda data: receiver.open(data, b"context"), [box], refusals),
         Parser("box_key", lambda data: sealing.seal(data, b"content", b"context"), [receiver.public], refusals),
     ]
@@ -203,7 +235,7 @@ def _files(directory: Path) -> list[Parser]:
 
 
 def _sealed_files(directory: Path) -> list[Parser]:
-    store = sealing.SealedStore(directory / "sealed")
+    store = sealed_files.SealedStore(directory / "sealed")
     table_file, checkpoint_file = sealed_state.TABLE_FILE, sealed_state._checkpoint_file(3)
     prepared = sealed_state.PreparedTable(
         "guest.csv", ("1", "2"), ("x", "y"), np.zeros((2, 2)), Preprocessing(("a", "b"), *[np.ones(2)] * 3, "none")

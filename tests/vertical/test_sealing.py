@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import base64
 import os
+import sys
+import types
 from pathlib import Path
 
 import pytest
 
 from cipherlane.errors import ProtocolError
-from cipherlane.vertical.sealing import BoxKey, SealedStore, seal
+from cipherlane.vertical import sealed_files
+from cipherlane.vertical.seal_keys import FileKey, parse_seal_key
+from cipherlane.vertical.sealed_files import SealedStore, rotate
+from cipherlane.vertical.sealing import BoxKey, seal
 
 
 def test_a_box_opens_for_its_receiver_and_context_only() -> None:
@@ -82,3 +88,103 @@ def test_a_key_file_can_lie_elsewhere_and_must_be_private_and_whole(tmp_path: Pa
     key.write_bytes(b"short")
     with pytest.raises(ValueError, match="expected a key of 32 bytes, got 5"):
         SealedStore(tmp_path / "party", key)
+
+
+def test_keys_come_from_variables_and_from_the_keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = _keyring(monkeypatch)
+    text = base64.b64encode(bytes(range(32))).decode()
+    monkeypatch.setenv("CLINIC_KEY", text)
+    for name in ("env:CLINIC_KEY", "keyring:cipherlane/clinic"):
+        directory = tmp_path / name[:3]
+        SealedStore(directory, parse_seal_key(name)).write("a.sealed", b"content")
+        assert SealedStore(directory, parse_seal_key(name)).read("a.sealed") == b"content"
+        assert not (directory / "seal.key").exists()
+        assert text not in repr(parse_seal_key(name))
+    assert list(kept) == [("cipherlane", "clinic")]
+    monkeypatch.setenv("CLINIC_KEY", "bm90IGEga2V5")
+    with pytest.raises(ValueError, match="variable CLINIC_KEY: expected a key of 32 bytes in base64") as caught:
+        SealedStore(tmp_path / "x", parse_seal_key("env:CLINIC_KEY"))
+    assert "bm90" not in str(caught.value)
+    monkeypatch.delenv("CLINIC_KEY")
+    with pytest.raises(ValueError, match=r"CLINIC_KEY: this environment variable is not set; .*openssl rand"):
+        SealedStore(tmp_path / "x", parse_seal_key("env:CLINIC_KEY"))
+    for wrong in ("env:a-b", "env:", "keyring:clinic", "keyring:/x"):
+        with pytest.raises(ValueError, match=r"seal_key: expected (env:NAME|keyring:SERVICE/NAME)"):
+            parse_seal_key(wrong)
+
+
+def test_a_keyring_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    _keyring(monkeypatch, locked=True)
+    with pytest.raises(ValueError, match="keyring:a/b: the system's keyring cannot be used"):
+        parse_seal_key("keyring:a/b").load_or_make()
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    with pytest.raises(ValueError, match=r"the package `keyring` is not installed; install cipherlane\[keyring\]"):
+        parse_seal_key("keyring:a/b").load()
+
+
+def _keyring(monkeypatch: pytest.MonkeyPatch, locked: bool = False) -> dict[tuple[str, str], str]:
+    """Put a keyring in memory, with the interface of the package, in the place of the system's."""
+    kept: dict[tuple[str, str], str] = {}
+    module, errors = types.ModuleType("keyring"), types.ModuleType("keyring.errors")
+    errors.KeyringError = type("KeyringError", (Exception,), {})
+    module.errors = errors
+
+    def get_password(service: str, name: str) -> str | None:
+        if locked:
+            raise errors.KeyringError
+        return kept.get((service, name))
+
+    module.get_password = get_password
+    module.set_password = lambda service, name, text: kept.__setitem__((service, name), text)
+    module.delete_password = lambda service, name: kept.__delitem__((service, name))
+    monkeypatch.setitem(sys.modules, "keyring", module)
+    monkeypatch.setitem(sys.modules, "keyring.errors", errors)
+    return kept
+
+
+@pytest.mark.parametrize("name", ["file", "keyring:cipherlane/clinic"])
+def test_a_key_is_replaced_and_a_change_that_was_killed_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    _keyring(monkeypatch)
+    key = parse_seal_key(name, tmp_path)
+    stores = [SealedStore(tmp_path / run, key, run) for run in ("one", "two")]
+    for store in stores:
+        store.write("a.sealed", store.directory.name.encode())
+    before = key.load()
+    write_whole = sealed_files.write_whole
+    written: list[Path] = []
+
+    def killed(path: Path, content: bytes, *, mode: int) -> None:
+        if written:
+            raise KeyboardInterrupt
+        written.append(path)
+        write_whole(path, content, mode=mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sealed_files, "write_whole", killed)
+        with pytest.raises(KeyboardInterrupt):
+            rotate(tmp_path, key)
+    with pytest.raises(ValueError, match="a change of keys was interrupted; finish it with `cipherlane rotate-key`"):
+        SealedStore(tmp_path / "one", key, "one")
+    assert rotate(tmp_path, key) == 2
+    assert key.load() != before
+    for run in ("one", "two"):
+        assert SealedStore(tmp_path / run, key, run).read("a.sealed") == run.encode()
+    with pytest.raises(ValueError, match="changed since it was sealed, or sealed with another key"):
+        stores[0].read("a.sealed")
+
+
+def test_another_key_takes_over_and_a_file_of_neither_stops_the_change(tmp_path: Path) -> None:
+    old, new = FileKey(tmp_path / "old"), FileKey(tmp_path / "new")
+    good = SealedStore(tmp_path / "party", old).write("b.sealed", b"content")
+    stray = SealedStore(tmp_path / "party", tmp_path / "stray").write("z.sealed", b"content")
+    before = good.read_bytes()
+    with pytest.raises(ValueError, match=r"z\.sealed: changed since it was sealed"):
+        rotate(tmp_path / "party", old, new)
+    assert good.read_bytes() == before
+    stray.unlink()
+    assert rotate(tmp_path / "party", old, new) == 1
+    assert SealedStore(tmp_path / "party", new).read("b.sealed") == b"content"
+    with pytest.raises(ValueError, match="none: expected the file of a key, found none"):
+        rotate(tmp_path / "party", FileKey(tmp_path / "none"))

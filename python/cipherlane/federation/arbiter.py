@@ -24,7 +24,8 @@ from cipherlane.vertical.messages import ARBITER, box_context, pack, unpack_seal
 from cipherlane.vertical.mixture_arbiter import RoundState, first_state, next_state
 from cipherlane.vertical.mixture_party import PartyParameters
 from cipherlane.vertical.score_encoding import parameter_encoding
-from cipherlane.vertical.sealing import BoxKey, SealedStore
+from cipherlane.vertical.sealed_files import SealedStore
+from cipherlane.vertical.sealing import BoxKey
 from cipherlane.vertical.tables import Preprocessing
 from cipherlane.vertical.wire import Message
 
@@ -68,12 +69,15 @@ class Arbiter(Responder):
             message.round,
             public_key=self._keys[0].to_json(),
             box_key=self._box.public,
+            clock=time.time(),
         )
 
     def _on_start(self, message: Message) -> bytes:
         task = needed(self._task, "responsibilities come before the task")
         shape = (task["rows"], task["components"])
-        self._state = first_state(open_responsibilities(message["sealed"], self._box, self.name, message.round, shape))
+        decimals = task["decimals"]
+        first = open_responsibilities(message["sealed"], self._box, self.name, message.round, shape, decimals)
+        self._state = first_state(first)
         return pack("weights", message.round, weights=self._state.weights, counts=self._state.counts)
 
     def _on_score_sums(self, message: Message) -> bytes:

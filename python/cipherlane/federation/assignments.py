@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import json
 from collections.abc import Iterable, Sequence
@@ -13,16 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
+from cipherlane.files import write_whole
+
 # Trying every matching of components to labels is exact, and cheap up to this many components.
 _MAXIMUM_MATCHED = 8
 
 
 def write_assignments(path: Path, id_column: str, ids: Sequence[str], responsibilities: NDArray[np.float64]) -> None:
     """Write one CSV row an id: the id, its most likely component, and its K responsibilities."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as stream:
-        write_assignment_rows(stream, id_column, ids, responsibilities)
-    temporary.replace(path)
+    stream = io.StringIO(newline="")
+    write_assignment_rows(stream, id_column, ids, responsibilities)
+    write_whole(path, stream.getvalue())
 
 
 def write_assignment_rows(
@@ -38,7 +40,7 @@ def write_assignment_rows(
 def evaluate_assignments(path: Path, labels: Sequence[str], responsibilities: NDArray[np.float64]) -> None:
     """Write `compare_with_labels` as JSON."""
     found = compare_with_labels(labels, responsibilities)
-    path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(found, indent=2) + "\n")
 
 
 def compare_with_labels(labels: Sequence[str], responsibilities: NDArray[np.float64]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from cipherlane.vertical.messages import ARBITER, EDGES, failure_of, pack, unpac
 from cipherlane.vertical.score_encoding import NumberEncoding, parameter_encoding
 from cipherlane.vertical.wire import Message
 
+# Seconds that a role's clock may be off.
+CLOCK_TOLERANCE = 300.0
 _REPLIES: Mapping[str, str] = {
     "requirements": "capability",
     "match_open": "match_offer",
@@ -33,8 +36,22 @@ _REPLIES: Mapping[str, str] = {
     "score_sums": "responsibilities",
     "send_parameters": "encrypted_parameters",
     "joint_parameters": "noted",
+    "column_sums": "encrypted_statistics",
+    "added_column_sums": "column_moments",
+    "column_spreads": "encrypted_statistics",
+    "added_column_spreads": "column_moments",
+    "standardise": "noted",
+    "begin": "encrypted_statistics",
+    "expect": "encrypted_statistics",
+    "added_statistics": "mixture",
     "checkpoint": "noted",
     "finish": "noted",
+    "ledger_join": "ledger_account",
+    "ledger_open": "ledger_head",
+    "ledger_act": "ledger_transactions",
+    "ledger_seal": "ledger_blocks",
+    "ledger_append": "ledger_head",
+    "ledger_fetch": "ledger_blocks",
 }
 
 
@@ -67,6 +84,12 @@ class RoundRecord:
     weights: list[float]
     converged: bool
     seconds: dict[str, Any]
+
+
+def party_seconds(seconds: Mapping[str, Any], concurrent: bool) -> float:
+    """Return how long a round waited for its data parties: for the slowest, or for each in turn."""
+    each = [em + seconds["encrypt"][name] for name, em in seconds["em"].items()]
+    return float(max(each) if concurrent else sum(each))
 
 
 @dataclass
@@ -111,7 +134,7 @@ class Coordinator:
         self._parties = [party.name for party in self.plan.parties]
         self._guest = self.plan.guest.name
         self._hosts = [party.name for party in self.plan.hosts]
-        self._rows = 0
+        self.rows = 0
         self._public_key: PublicKey | None = None
         self._arbiter_box_key: bytes | None = None
         self._boxes: Mapping[str, bytes] = {}
@@ -138,16 +161,41 @@ class Coordinator:
             A party declines; the message gives every reason.
         """
         requests = {party.name: self._requirements(party.columns, training) for party in self.plan.parties}
+        asked = time.time()
         self.capabilities = self._ask("requirements", 0, requests)
+        self._check_clocks(asked, self.capabilities)
         declined = [
             f"party {name!r} declines: {answer['reason']}"
             for name, answer in self.capabilities.items()
             if not answer["accepts"]
         ]
         if declined:
-            raise ProtocolError("; ".join(declined))
-        self._rows = self.capabilities[self._guest]["rows"]
+            raise ProtocolError(
+                "; ".join(declined) + "; the coordinator ended the run: no key was made, and nothing that was computed "
+                "from anyone's rows has crossed"
+            )
+        self.rows = self._count_rows()
         return self.capabilities
+
+    @staticmethod
+    def _check_clocks(asked: float, answers: Mapping[str, Message]) -> None:
+        """Refuse roles whose clocks did not stand, when they answered, between asking and now."""
+        answered = time.time()
+        apart = []
+        for name, answer in answers.items():
+            ahead, behind = answer["clock"] - answered, asked - answer["clock"]
+            if max(ahead, behind) > CLOCK_TOLERANCE:
+                apart.append(f"{name!r} {max(ahead, behind):.0f} s {'ahead' if ahead > behind else 'behind'}")
+        if apart:
+            raise ProtocolError(
+                f"clocks apart: of the coordinator's, that of {', '.join(apart)}; set both by a time server, as "
+                f"certificates and logs rely on them (at most {CLOCK_TOLERANCE:.0f} s are allowed)"
+            )
+
+    def _count_rows(self) -> int:
+        """Return the rows of the model's table: every party has all of them."""
+        rows: int = self.capabilities[self._guest]["rows"]
+        return rows
 
     def match(self) -> None:
         """Check that every host holds the same ids as the guest.
@@ -182,14 +230,16 @@ class Coordinator:
         box_keys = {name: self.capabilities[name]["box_key"] for name in self._parties}
         task = {
             **self._training_fields(),
-            "rows": self._rows,
+            "rows": self.rows,
             "tolerance": self.plan.training.tolerance,
             "box_keys": box_keys,
         }
+        asked = time.time()
         reply = self._ask("arbiter_task", 0, {ARBITER: task})[ARBITER]
+        self._check_clocks(asked, {ARBITER: reply})
         self._public_key = PublicKey.from_json(reply["public_key"])
         self._arbiter_box_key = reply["box_key"]
-        fields = {"public_key": reply["public_key"], "arbiter_box_key": reply["box_key"]}
+        fields = {"public_key": reply["public_key"], "arbiter_box_key": reply["box_key"], "rows": self.rows}
         self._ask("key", 0, dict.fromkeys(self._parties, fields))
 
     def start(self) -> None:
@@ -202,6 +252,11 @@ class Coordinator:
         self._next = self._ask("start", 0, {ARBITER: {"sealed": boxes[ARBITER]}})[ARBITER]
         self._boxes = {name: boxes[name] for name in self._hosts}
         self._made_in = 0
+
+    def continue_from(self, weights: list[float]) -> None:
+        """Let initial responsibilities be those of a trained model, whose blocks the parties have."""
+        scores = self._ask("evaluate", 0, {name: {} for name in self._parties})
+        self._e_step(0, scores, time.perf_counter(), np.array(weights), self._parties)
 
     def restore(self, round_number: int, used_weights: list[float]) -> bool:
         """Let every role go back to its checkpoint after a round; return whether that had converged."""
@@ -282,23 +337,29 @@ class Coordinator:
         receivers: list[str],
     ) -> RoundRecord:
         adding = time.perf_counter()
-        ciphertexts = self._add(scores)
+        values = self.rows * (self.plan.model.components - 1) + 1
+        ciphertexts = self._add(scores, values, self._encoding())
         added = time.perf_counter()
         request = {"ciphertexts": ciphertexts, "weights": weights, "receivers": receivers}
         answer = self._ask("score_sums", number, {ARBITER: request})[ARBITER]
         self._take(answer)
+        return self._record(answer, scores, starting, added - adding)
+
+    def _record(
+        self, answer: Message, replies: Mapping[str, Message], starting: float, adding_seconds: float
+    ) -> RoundRecord:
         total = time.perf_counter() - starting
         seconds: dict[str, Any] = {
-            "em": {name: reply["em_seconds"] for name, reply in scores.items()},
-            "encrypt": {name: reply["encrypt_seconds"] for name, reply in scores.items()},
-            "add": added - adding,
+            "em": {name: reply["em_seconds"] for name, reply in replies.items()},
+            "encrypt": {name: reply["encrypt_seconds"] for name, reply in replies.items()},
+            "add": adding_seconds,
             "decrypt": answer["decrypt_seconds"],
             "e_step": answer["e_step_seconds"],
         }
-        computing = sum(seconds["em"].values()) + sum(seconds["encrypt"].values())
+        computing = party_seconds(seconds, self.engine.concurrent)
         computing += seconds["add"] + seconds["decrypt"] + seconds["e_step"]
         return RoundRecord(
-            round=number,
+            round=answer.round,
             log_likelihood=answer["log_likelihood"],
             change=answer["change"],
             counts=answer["counts"].tolist(),
@@ -307,13 +368,12 @@ class Coordinator:
             seconds={**seconds, "relay": max(total - computing, 0.0), "total": total},
         )
 
-    def _add(self, scores: Mapping[str, Message]) -> bytes:
-        encoding = self._encoding()
-        values = self._rows * (self.plan.model.components - 1) + 1
+    def _add(self, replies: Mapping[str, Message], values: int, encoding: NumberEncoding) -> bytes:
+        """Return the sum of the parties' ciphertexts of `values` numbers, re-randomised."""
         count = encoding.ciphertexts(values, self.public_key.bits)
         arrays = [
             read_ciphertexts(self.public_key, reply["ciphertexts"], values, encoding, name)
-            for name, reply in scores.items()
+            for name, reply in replies.items()
         ]
         total = arrays[0]
         for array in arrays[1:]:
@@ -328,6 +388,10 @@ class Coordinator:
         self._boxes = answer["sealed"]
         self._made_in = answer.round
 
+    def ask(self, method: str, round_number: int, requests: Mapping[str, Mapping[str, Any]]) -> dict[str, Message]:
+        """Send one message to each role named and return the checked replies, or raise their refusal."""
+        return self._ask(method, round_number, requests)
+
     def _ask(
         self,
         method: str,
@@ -341,12 +405,22 @@ class Coordinator:
         if set(replies) != set(requests):
             raise ProtocolError(f"{method}: expected replies of {sorted(requests)}, got {sorted(replies)}")
         kind = expected or _REPLIES[method]
-        answers = {name: unpack(replies[name], kind, "failure") for name in requests}
+        answers = {}
+        for name in requests:
+            try:
+                answers[name] = unpack(replies[name], kind, "failure")
+            except ProtocolError as error:
+                raise ProtocolError(f"{name!r} answered {method!r} with what is no answer to it: {error}") from error
         for name, answer in answers.items():
             if answer.kind == "failure":
                 raise failure_of(answer, name)
-            if answer.round != round_number or self.engine.roles[name] not in EDGES[kind][0]:
-                raise ProtocolError(f"{name!r} answered {method!r} out of turn; start the run anew")
+            if answer.round != round_number:
+                raise ProtocolError(
+                    f"{name!r} answered {method!r} out of turn: expected an answer for round {round_number}, got "
+                    f"one for round {answer.round}, which is late, replayed or another's; nothing of it was used"
+                )
+            if self.engine.roles[name] not in EDGES[kind][0]:
+                raise ProtocolError(f"{name!r} answered {method!r} out of turn: it is no role that may")
         return answers
 
     def _requirements(self, columns: tuple[str, ...] | None, training: bool) -> dict[str, Any]:
@@ -355,8 +429,8 @@ class Coordinator:
         return {
             **self._training_fields(),
             "training": training,
-            "algorithm": self.plan.model.algorithm,
-            "regularisation": self.plan.model.regularisation,
+            "share_parameters": self.plan.privacy.share_parameters,
+            "max_iterations": self.plan.training.max_iterations,
             "columns": None if columns is None else list(columns),
             "rows": wanted.rows,
             "memory_bytes": None if memory is None else memory << 20,
@@ -371,7 +445,10 @@ class Coordinator:
             "components": self.plan.model.components,
             "key_bits": self.plan.encryption.key_bits,
             "scheme": self.plan.encryption.scheme,
+            "plan_sha256": hashlib.sha256(self.plan.text.encode()).hexdigest(),
+            "algorithm": self.plan.model.algorithm,
             "covariance_type": self.plan.model.covariance_type,
+            "regularisation": self.plan.model.regularisation,
             "decimals": self.plan.privacy.responsibility_decimals,
             "parties": encoding.parties,
             "fraction_bits": encoding.fraction_bits,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cipherlane
+from cipherlane.errors import ProtocolError
 from cipherlane.federation import capability
 from cipherlane.federation.assignments import evaluate_assignments, write_assignments
 from cipherlane.federation.models import PartyModel, save_models
 from cipherlane.federation.plan import ALGORITHM, PartyPlan
 from cipherlane.federation.responder import Responder
 from cipherlane.federation.sealed_state import PreparedTable, seal_parameters, unseal_parameters
+from cipherlane.federation.terms import TERMS_FILE, changed_terms, seal_terms, unseal_terms
+from cipherlane.files import told
 from cipherlane.paillier import PublicKey, backends, current_backend
 from cipherlane.vertical.exchange import (
     encoding_of,
@@ -35,13 +39,15 @@ from cipherlane.vertical.messages import (
 )
 from cipherlane.vertical.mixture_party import COVARIANCE_TYPES, PartyParameters, update_parameters
 from cipherlane.vertical.responsibility_table import round_rows
-from cipherlane.vertical.score_encoding import parameter_encoding, score_vector
-from cipherlane.vertical.sealing import BoxKey, SealedStore, seal
+from cipherlane.vertical.score_encoding import NumberEncoding, parameter_encoding, score_vector
+from cipherlane.vertical.sealed_files import SealedStore
+from cipherlane.vertical.sealing import BoxKey, seal
 from cipherlane.vertical.starts import initial_responsibilities
 from cipherlane.vertical.tables import Preprocessing, read_csv
 from cipherlane.vertical.wire import Message
 
-_PROBE_ROWS = 20_000
+PROBE_ROWS = 20_000
+_DISK_SLACK = 1 << 20
 _SHOWN_IDS = 5
 
 
@@ -84,13 +90,17 @@ class DataParty(Responder):
     files
         Where it writes its results.
     model
-        A trained block, to score the table with; None to train one.
+        A trained block, to score the table with or to train on from; None to begin anew.
+    declines
+        Why its operator does not want to take part; None to take part if it can.
 
     Attributes
     ----------
     result
         The guest's final responsibilities, float64 of shape (n, K); None before the end and at hosts.
     """
+
+    algorithm = ALGORITHM
 
     def __init__(
         self,
@@ -102,10 +112,13 @@ class DataParty(Responder):
         store: SealedStore | None = None,
         files: PartyFiles | None = None,
         model: PartyModel | None = None,
+        declines: str | None = None,
     ) -> None:
         super().__init__(name, role)
+        self._declines = declines
         self._table = table
         self._id_column = id_column
+        self.schema = "\n".join([id_column, *table.preprocessing.columns]).encode()
         self._store = store
         self._files = files or PartyFiles()
         self._box = BoxKey()
@@ -113,6 +126,7 @@ class DataParty(Responder):
         self._task: Message | None = None
         self._public_key: PublicKey | None = None
         self._arbiter_box_key: bytes | None = None
+        self._all_rows: int | None = None
         self._salt: bytes | None = None
         self._responsibilities: NDArray[np.float64] | None = None
         self.result: NDArray[np.float64] | None = None
@@ -132,30 +146,64 @@ class DataParty(Responder):
         }
 
     @classmethod
-    def prepare(cls, plan: PartyPlan, store: SealedStore, files: PartyFiles) -> DataParty:
-        """Read and preprocess the party's file as its plan says, and seal the result in its store."""
-        table = read_csv(plan.data, plan.id_column, plan.columns, plan.label_column)
-        fitted = Preprocessing.fit(table, standardise=plan.standardise, imputation=plan.impute)
+    def prepare(
+        cls, plan: PartyPlan, store: SealedStore, files: PartyFiles, model: PartyModel | None = None
+    ) -> DataParty:
+        """Read and preprocess the party's file as its plan says, and seal the result in its store.
+
+        To train on from a `model`, it is preprocessed as that model's rows were.
+        """
+        table = cls._sealed_table(plan, store, model)
+        return cls(
+            plan.name,
+            plan.role,
+            table,
+            id_column=plan.id_column,
+            store=store,
+            files=files,
+            model=model,
+            declines=plan.declines,
+        )
+
+    @staticmethod
+    def _sealed_table(plan: PartyPlan, store: SealedStore, model: PartyModel | None) -> PreparedTable:
+        columns = plan.columns if model is None else model.preprocessing.columns
+        table = read_csv(plan.data, plan.id_column, columns, plan.label_column)
+        fitted = (
+            Preprocessing.fit(table, standardise=plan.standardise, imputation=plan.impute)
+            if model is None
+            else model.preprocessing
+        )
         prepared = PreparedTable.from_table(table, fitted)
         prepared.seal(store)
-        return cls(plan.name, plan.role, prepared, id_column=plan.id_column, store=store, files=files)
+        return prepared
 
     @classmethod
     def reopen(cls, plan: PartyPlan, store: SealedStore, files: PartyFiles) -> DataParty:
         """Go on from the sealed table of an interrupted run."""
         table = PreparedTable.unseal(store)
-        return cls(plan.name, plan.role, table, id_column=plan.id_column, store=store, files=files)
+        return cls(
+            plan.name,
+            plan.role,
+            table,
+            id_column=plan.id_column,
+            store=store,
+            files=files,
+            declines=plan.declines,
+        )
 
     # What it has, and whether it takes part (steps 4 and 5).
 
     def _on_requirements(self, message: Message) -> bytes:
-        self._task = message
+        self._keep_to_what_was_accepted(message)
         rows, columns = self._table.inputs.shape
         reasons = self._reasons_to_decline(message)
         seconds = None if reasons or not message["training"] else self._expected_seconds(message)
         limit = message["seconds_per_iteration"]
         if seconds is not None and limit is not None and seconds > limit:
             reasons.append(f"an iteration would take {seconds:.3g} s here, the plan allows {limit:.3g} s")
+        if not reasons and self._store is not None:
+            seal_terms(self._store, message)
         return pack(
             "capability",
             message.round,
@@ -169,19 +217,36 @@ class DataParty(Responder):
             backend=current_backend(),
             threads=capability.threads(),
             software=capability.software(),
+            clock=time.time(),
             box_key=self._box.public,
         )
 
+    def _keep_to_what_was_accepted(self, message: Message) -> None:
+        """Take the plan's terms, or refuse others than this party accepted before, in this session or another."""
+        accepted = self._task
+        if accepted is None and self._store is not None and TERMS_FILE in self._store.names("accepted"):
+            accepted = unseal_terms(self._store)
+        changed = [] if accepted is None else changed_terms(accepted, message)
+        if changed:
+            raise ProtocolError(
+                f"the plan changed after this party accepted it: {'; '.join(changed)}; go on with the accepted plan, "
+                "or start a new run"
+            )
+        if self._task is not None:
+            raise ProtocolError("replayed message: 'requirements' have been answered already")
+        self._task = message
+
     def _reasons_to_decline(self, task: Message) -> list[str]:
         rows = len(self._table.ids)
-        reasons = []
-        if task["algorithm"] != ALGORITHM or task["covariance_type"] not in COVARIANCE_TYPES:
-            reasons.append(f"this software trains {ALGORITHM} with covariances {' or '.join(COVARIANCE_TYPES)}")
-        if task["columns"] is not None and tuple(task["columns"]) != self._table.preprocessing.columns:
+        reasons = [] if self._declines is None else [self._declines]
+        if task["algorithm"] != self.algorithm or task["covariance_type"] not in COVARIANCE_TYPES:
+            reasons.append(f"it is set up for {self.algorithm} with covariances {' or '.join(COVARIANCE_TYPES)}")
+        # In whatever order: parties may have agreed on one since.
+        if task["columns"] is not None and sorted(task["columns"]) != sorted(self._table.preprocessing.columns):
             reasons.append("its columns are not those the plan names")
         if task["rows"] is not None and task["rows"] != rows:
             reasons.append(f"the plan requires {task['rows']} rows, it has {rows}")
-        if task["training"] and task["components"] > rows:
+        if task["training"] and rows < self._least_rows(task):
             reasons.append(
                 f"the plan asks for {task['components']} components, it has only {rows} rows; lower model.components"
             )
@@ -189,6 +254,8 @@ class DataParty(Responder):
         available = capability.available_memory()
         if needed > available:
             reasons.append(f"{needed >> 20} MB of memory are required, {available >> 20} MB are available")
+        if self._store is not None and (lacking := self._disk_lacking(self._store, task)) > 0:
+            reasons.append(f"its checkpoints would take {lacking >> 10} kB more than is free on its disk")
         if task["backend"] is not None and task["backend"] not in backends():
             reasons.append(f"backend {task['backend']!r} is required, usable here are {', '.join(backends())}")
         own = cipherlane.__version__
@@ -202,26 +269,46 @@ class DataParty(Responder):
         rows, columns = self._table.inputs.shape
         components: int = task["components"]
         key_bits: int = task["key_bits"]
-        values = rows * (components - 1) + 1
-        ciphertexts = encoding_of(task).ciphertexts(values, key_bits)
+        ciphertexts = encoding_of(task).ciphertexts(self._values_sent(task), key_bits)
         # Inputs twice (one copy while preparing), four tables of n x K numbers, and ciphertexts (of twice the
         # key's bits) as numbers and as bytes.
         needed_bytes: int = 8 * rows * (2 * columns + 4 * components) + ciphertexts * key_bits
         return needed_bytes
 
+    def _disk_lacking(self, store: SealedStore, task: Message) -> int:
+        """Return how many bytes its disk is short of what a run keeps there."""
+        columns = self._table.inputs.shape[1]
+        # A few checkpoints of means and covariances, and one more while it is written.
+        wanted: int = 4 * 8 * task["components"] * columns * (columns + 1) + _DISK_SLACK
+        with told(store.directory):
+            return wanted - shutil.disk_usage(store.directory).free
+
     def _expected_seconds(self, task: Message) -> float:
-        rows = len(self._table.ids)
-        probe = self._table.inputs[:_PROBE_ROWS]
-        responsibilities = initial_responsibilities(probe, task["components"], "random", 0)
         seconds = 0.0
         # The first pass may compile; the second is what an iteration costs.
         for _ in range(2):
-            start = time.perf_counter()
-            self._fitted(task, probe, responsibilities).log_densities(probe)
-            seconds = time.perf_counter() - start
-        ciphertexts = encoding_of(task).ciphertexts(rows * (task["components"] - 1) + 1, task["key_bits"])
-        encryption = ciphertexts * capability.encryption_seconds(task["key_bits"], task["scheme"])
-        return seconds * rows / len(probe) + encryption
+            seconds = self._probe_seconds(task)
+        ciphertexts = encoding_of(task).ciphertexts(self._values_sent(task), task["key_bits"])
+        return seconds + ciphertexts * capability.encryption_seconds(task["key_bits"], task["scheme"])
+
+    # What differs between algorithms of what it has.
+
+    def _least_rows(self, task: Message) -> int:
+        components: int = task["components"]
+        return components
+
+    def _values_sent(self, task: Message) -> int:
+        """Return how many numbers it encrypts in a round."""
+        values: int = len(self._table.ids) * (task["components"] - 1) + 1
+        return values
+
+    def _probe_seconds(self, task: Message) -> float:
+        """Return the seconds of its own arithmetic in a round, from as many rows as show it."""
+        probe = self._table.inputs[:PROBE_ROWS]
+        responsibilities = initial_responsibilities(probe, task["components"], "random", 0)
+        start = time.perf_counter()
+        self._fitted(task, probe, responsibilities).log_densities(probe)
+        return (time.perf_counter() - start) * len(self._table.ids) / len(probe)
 
     # Whether its rows are the others' rows.
 
@@ -278,6 +365,7 @@ class DataParty(Responder):
     def _on_key(self, message: Message) -> bytes:
         self._public_key = PublicKey.from_json(message["public_key"])
         self._arbiter_box_key = message["arbiter_box_key"]
+        self._all_rows = message["rows"]
         return self._noted(message)
 
     def _on_initialise(self, message: Message) -> bytes:
@@ -288,6 +376,7 @@ class DataParty(Responder):
         return pack("initial_responsibilities", message.round, sealed=sealed)
 
     def _on_update(self, message: Message) -> bytes:
+        self._check_round(message)
         if message["sealed"] is not None:
             # Responsibilities are bound to the round whose E-step made them, the one before.
             self._responsibilities = self._opened_responsibilities(message["sealed"], message.round - 1)
@@ -302,17 +391,24 @@ class DataParty(Responder):
 
     def _encrypted_scores(self, message: Message, start: float) -> bytes:
         task = self._current_task()
-        key = needed(self._public_key, "scores are asked for before a key")
+        needed(self._public_key, "scores are asked for before a key")
         parameters = needed(self._parameters, "scores are asked for before a model")
         scores = score_vector(parameters.log_densities(self._table.inputs))
         encoding = encoding_of(task)
         self._tell_extreme(encoding.beyond(scores), task["components"])
         encoding.check_fits(scores, self.name, "log-density differences")
+        return self._encrypted("encrypted_scores", message.round, scores, encoding, start)
+
+    def _encrypted(
+        self, kind: str, round_number: int, numbers: NDArray[np.float64], encoding: NumberEncoding, start: float
+    ) -> bytes:
+        """Return the message with `numbers`, which fit the encoding; making them began at `start`."""
+        key = needed(self._public_key, "numbers are asked for before a key")
         encrypting = time.perf_counter()
-        ciphertexts = key.encrypt(scores, codec=encoding.codec()).to_bytes()
+        ciphertexts = key.encrypt(numbers, codec=encoding.codec()).to_bytes()
         return pack(
-            "encrypted_scores",
-            message.round,
+            kind,
+            round_number,
             ciphertexts=ciphertexts,
             em_seconds=encrypting - start,
             encrypt_seconds=time.perf_counter() - encrypting,
@@ -320,6 +416,8 @@ class DataParty(Responder):
 
     def _on_send_parameters(self, message: Message) -> bytes:
         task = self._current_task()
+        if task["share_parameters"] == "never":
+            raise ProtocolError('parameters: the plan that this party accepted says share_parameters = "never"')
         key = needed(self._public_key, "parameters are asked for before a key")
         arbiter = needed(self._arbiter_box_key, "parameters are asked for before the arbiter's box key")
         parameters = needed(self._parameters, "parameters are asked for before training")
@@ -381,8 +479,14 @@ class DataParty(Responder):
         return update_parameters(inputs, responsibilities, task["covariance_type"], task["regularisation"], previous)
 
     def _opened_responsibilities(self, box: bytes, round_number: int) -> NDArray[np.float64]:
-        shape = (len(self._table.ids), self._current_task()["components"])
-        return open_responsibilities(box, self._box, self.name, round_number, shape)
+        task = self._current_task()
+        shape = (len(self._table.ids), task["components"])
+        return open_responsibilities(box, self._box, self.name, round_number, shape, task["decimals"])
+
+    def _check_round(self, message: Message) -> None:
+        most = self._current_task()["max_iterations"]
+        if message.round > most:
+            raise ProtocolError(f"round {message.round}: the plan that this party accepted ends after round {most}")
 
     def _current_task(self) -> Message:
         return needed(self._task, "work is asked for before the plan's requirements")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
 from cipherlane.errors import ProtocolError
+from cipherlane.files import append_line, drop_unfinished_line, told
+from cipherlane.ledger.digests import is_witnessed
 from cipherlane.vertical.messages import COORDINATOR
 from cipherlane.vertical.wire import peek
 
@@ -28,8 +30,12 @@ class Engine(Protocol):
     """Carries the coordinator's calls to roles, wherever they run.
 
     An engine knows nothing of what the bytes hold. Adding one (for roles on other machines) means to
-    implement these two members; the coordinator and the roles stay as they are.
+    implement these three members; the coordinator and the roles stay as they are.
     """
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether the roles of one `call_all` work at the same time."""
 
     @property
     def roles(self) -> Mapping[str, str]:
@@ -41,7 +47,11 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class TranscriptEntry:
-    """One message that crossed: who to whom, what kind and round, its SHA-256 and its size."""
+    """One message that crossed: who to whom, what kind and round, its SHA-256 and its size.
+
+    With a ledger also the number of the commitment it falls under and of the session it crossed in: a session
+    that was interrupted leaves messages that no commitment holds.
+    """
 
     index: int
     sender: str
@@ -50,6 +60,12 @@ class TranscriptEntry:
     round: int
     sha256: str
     bytes: int
+    commitment: int | None = None
+    session: int | None = None
+
+    def line(self) -> str:
+        """Return the entry as its line in a transcript's file."""
+        return json.dumps({name: value for name, value in asdict(self).items() if value is not None})
 
 
 class Transcript:
@@ -61,6 +77,8 @@ class Transcript:
         A file to append entries to as JSON lines; entries already in it are counted.
     keep_messages
         Also keep every message whole, in memory, for the leak check.
+    watch
+        Called with every entry as it is recorded.
 
     Attributes
     ----------
@@ -68,15 +86,31 @@ class Transcript:
         The messages recorded by this object.
     messages
         Their bytes, if kept.
+    ledger_entries, ledger_messages
+        The same for messages that carry the ledger's own blocks and transactions. They stand in no file: what is
+        in them, the ledger holds.
     count, total_bytes
         How many messages the run has seen and their size, with those of earlier sessions in the file.
+    commitment
+        The number of the commitment that messages now fall under; None without a ledger.
     """
 
-    def __init__(self, path: Path | None = None, *, keep_messages: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        keep_messages: bool = False,
+        watch: Callable[[TranscriptEntry], None] | None = None,
+    ) -> None:
         self.entries: list[TranscriptEntry] = []
         self.messages: list[bytes] = []
+        self.ledger_entries: list[TranscriptEntry] = []
+        self.ledger_messages: list[bytes] = []
+        self.commitment: int | None = None
+        self._session = 1
         self._path = path
         self._keep_messages = keep_messages
+        self._watch = watch
         self.count = 0
         self.total_bytes = 0
         if path is not None and path.exists():
@@ -84,14 +118,15 @@ class Transcript:
 
     def _take_in(self, path: Path) -> None:
         """Count what an earlier session wrote; a line that it did not finish never counted."""
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        if lines and not lines[-1].endswith("\n"):
-            path.write_text("".join(lines[:-1]), encoding="utf-8")
-            del lines[-1]
+        drop_unfinished_line(path)
+        with told(path):
+            lines = path.read_bytes().splitlines()
         for number, line in enumerate(lines, start=1):
             try:
-                self.total_bytes += json.loads(line)["bytes"]
-            except (ValueError, KeyError, TypeError):
+                entry = json.loads(line)
+                self.total_bytes += entry["bytes"]
+                self._session = max(self._session, entry.get("session", 0) + 1)
+            except (ValueError, KeyError, TypeError, AttributeError):
                 raise ValueError(f"{path}: line {number}: not an entry of a transcript; the file was changed") from None
         self.count = len(lines)
 
@@ -106,15 +141,23 @@ class Transcript:
             round_number,
             hashlib.sha256(data).hexdigest(),
             len(data),
+            self.commitment,
+            None if self.commitment is None else self._session,
         )
+        if not is_witnessed(kind):
+            self.ledger_entries.append(entry)
+            if self._keep_messages:
+                self.ledger_messages.append(data)
+            return
         self.entries.append(entry)
         self.count += 1
         self.total_bytes += entry.bytes
         if self._keep_messages:
             self.messages.append(data)
         if self._path is not None:
-            with self._path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(asdict(entry)) + "\n")
+            append_line(self._path, entry.line())
+        if self._watch is not None:
+            self._watch(entry)
 
 
 class LocalEngine:
@@ -133,6 +176,11 @@ class LocalEngine:
         if len(self._roles) != len(roles) or COORDINATOR in self._roles:
             raise ValueError('roles: expected different names, none of them "coordinator"')
         self.transcript = transcript or Transcript()
+
+    @property
+    def concurrent(self) -> bool:
+        """False: one role after the other."""
+        return False
 
     @property
     def roles(self) -> Mapping[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 import tokenize
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cipherlane.files import make_directory, write_whole
 from cipherlane.vertical.mixture_party import COVARIANCE_TYPES, PartyParameters
 from cipherlane.vertical.tables import IMPUTATIONS, Preprocessing, Table
 
@@ -82,11 +84,10 @@ def save_models(path: Path, models: Sequence[PartyModel]) -> None:
         arrays[f"centre_{index}"] = model.preprocessing.centre
         arrays[f"scale_{index}"] = model.preprocessing.scale
         arrays[f"fill_{index}"] = model.preprocessing.fill
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays)
-    temporary.replace(path)
+    stream = io.BytesIO()
+    np.savez(stream, allow_pickle=False, **arrays)
+    make_directory(path.parent)
+    write_whole(path, stream.getvalue())
 
 
 def load_models(path: Path) -> list[PartyModel]:

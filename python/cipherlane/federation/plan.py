@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from cipherlane.vertical.messages import (
 )
 from cipherlane.vertical.mixture_party import COVARIANCE_TYPES
 from cipherlane.vertical.responsibility_table import MAXIMUM_DECIMALS, ROUNDING_OFF
+from cipherlane.vertical.seal_keys import SealKey, parse_seal_key
 from cipherlane.vertical.starts import STARTS
 from cipherlane.vertical.tables import IMPUTATIONS
 
@@ -28,6 +30,8 @@ else:
     import tomli as tomllib
 
 ALGORITHM = "vertical-gaussian-mixture"
+HORIZONTAL = "horizontal-gaussian-mixture"
+ALGORITHMS = (ALGORITHM, HORIZONTAL)
 SCHEMES = ("djn", "classic")
 SHARING = ("end", "every_round", "never")
 _MAXIMUM_PARTIES = 256
@@ -51,7 +55,7 @@ class TrainingPlan:
 
     max_iterations: int = 100
     tolerance: float = 1e-3
-    checkpoint_every: int = 10
+    checkpoint_every: int = 1
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,16 @@ class RequirementsPlan:
 
 
 @dataclass(frozen=True)
+class LedgerPlan:
+    """Section ``[ledger]``: where what happens is put on record, and who seals it."""
+
+    url: str | None = None
+    validators: tuple[str, ...] = ()
+    access_hours: float = 168.0
+    accounts: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class PartyPlan:
     """Section ``[parties.NAME]``: one data party, its file and how it prepares it."""
 
@@ -95,13 +109,14 @@ class PartyPlan:
     columns: tuple[str, ...] | None = None
     standardise: bool = True
     impute: str = "none"
+    declines: str | None = None
     directory: Path | None = None
-    seal_key: Path | None = None
+    seal_key: SealKey | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole plan; `text` is the TOML it was read from.
+    """A whole plan; `text` is the TOML it was read from, `base` what relative paths in it are taken from.
 
     Build one with `load_plan` or `parse_plan`, which check it.
     """
@@ -113,7 +128,19 @@ class Plan:
     encryption: EncryptionPlan = field(default_factory=EncryptionPlan)
     privacy: PrivacyPlan = field(default_factory=PrivacyPlan)
     requirements: RequirementsPlan = field(default_factory=RequirementsPlan)
+    ledger: LedgerPlan | None = None
     text: str = ""
+    base: Path = Path()
+
+    @property
+    def is_horizontal(self) -> bool:
+        """Whether parties hold different rows of the same columns, and not different columns of the same rows."""
+        return self.model.algorithm == HORIZONTAL
+
+    @property
+    def writes_joint_model(self) -> bool:
+        """Whether parties hold blocks of one model, and the arbiter may join them."""
+        return not self.is_horizontal and self.privacy.share_parameters != "never"
 
     @property
     def guest(self) -> PartyPlan:
@@ -168,15 +195,19 @@ def parse_plan(text: str, *, source: str = "plan", base: Path | str = ".") -> Pl
         top = Section(source, "", tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{source}: not valid TOML: {error}") from None
+    model = _model(top.section("model", required=True))
+    horizontal = model.algorithm == HORIZONTAL
     plan = Plan(
         name=top.text("name", default=Path(source).stem),
-        model=_model(top.section("model", required=True)),
-        parties=_parties(top, source, Path(base)),
+        model=model,
+        parties=_parties(top, source, Path(base), horizontal),
         training=_training(top.section("training")),
         encryption=_encryption(top.section("encryption")),
-        privacy=_privacy(top.section("privacy")),
+        privacy=_privacy(top.section("privacy"), horizontal),
         requirements=_requirements(top.section("requirements")),
+        ledger=_ledger(top.optional_section("ledger"), set(top.sections("parties"))),
         text=text,
+        base=Path(base),
     )
     top.close()
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}", plan.name) is None:
@@ -187,7 +218,7 @@ def parse_plan(text: str, *, source: str = "plan", base: Path | str = ".") -> Pl
 def _model(section: Section) -> ModelPlan:
     plan = ModelPlan(
         components=section.whole("components", 2, MAXIMUM_COMPONENTS),
-        algorithm=section.choice("algorithm", (ALGORITHM,), default=ALGORITHM),
+        algorithm=section.choice("algorithm", ALGORITHMS, default=ALGORITHM),
         covariance_type=section.choice("covariance_type", COVARIANCE_TYPES, default="full"),
         regularisation=section.real("regularisation", 0.0, 1e6, default=1e-6),
         start=section.choice("start", STARTS, default="kmeans"),
@@ -201,7 +232,7 @@ def _training(section: Section) -> TrainingPlan:
     plan = TrainingPlan(
         max_iterations=section.whole("max_iterations", 1, 100_000, default=100),
         tolerance=section.real("tolerance", 0.0, 1e6, default=1e-3),
-        checkpoint_every=section.whole("checkpoint_every", 0, 100_000, default=10),
+        checkpoint_every=section.whole("checkpoint_every", 0, 100_000, default=1),
     )
     section.close()
     return plan
@@ -221,7 +252,11 @@ def _encryption(section: Section) -> EncryptionPlan:
     return plan
 
 
-def _privacy(section: Section) -> PrivacyPlan:
+def _privacy(section: Section, horizontal: bool) -> PrivacyPlan:
+    if horizontal:
+        # Responsibilities stay where they are made, and every role but the coordinator has the model.
+        section.close()
+        return PrivacyPlan()
     plan = PrivacyPlan(
         responsibility_decimals=section.whole("responsibility_decimals", ROUNDING_OFF, MAXIMUM_DECIMALS, default=2),
         share_parameters=section.choice("share_parameters", SHARING, default="end"),
@@ -243,8 +278,39 @@ def _requirements(section: Section) -> RequirementsPlan:
     return plan
 
 
-def _parties(top: Section, source: str, base: Path) -> tuple[PartyPlan, ...]:
-    parties = tuple(_party(name, section, source, base) for name, section in top.sections("parties").items())
+def _ledger(section: Section | None, parties: set[str]) -> LedgerPlan | None:
+    if section is None:
+        return None
+    enabled = section.flag("enabled", default=True)
+    members = {COORDINATOR, ARBITER, *parties}
+    named = section.optional_names("validators")
+    accounts = section.section("accounts").texts()
+    plan = LedgerPlan(
+        url=section.optional_text("url"),
+        validators=named or (),
+        access_hours=section.real("access_hours", 0.0, 1e6, default=168.0),
+        accounts={name: _address(section, name, text) for name, text in accounts.items()},
+    )
+    section.close()
+    if plan.url is not None and re.match(r"https?://", plan.url) is None:
+        raise section.error("url", "the JSON-RPC address of a node, http://... or https://...")
+    if plan.url is not None and named is not None:
+        raise section.error("validators", "none beside `url`", "a network has its own; leave it out")
+    for name, members_named in (("validators", plan.validators), ("accounts", plan.accounts)):
+        if not set(members_named) <= members:
+            raise section.error(name, f"names among {sorted(members)}")
+    return plan if enabled else None
+
+
+def _address(section: Section, name: str, text: str) -> bytes:
+    if re.fullmatch(r"0x[0-9a-fA-F]{40}", text) is None:
+        raise section.error("accounts", f"0x and 40 hexadecimal digits as the account of {name!r}")
+    return bytes.fromhex(text[2:])
+
+
+def _parties(top: Section, source: str, base: Path, horizontal: bool) -> tuple[PartyPlan, ...]:
+    sections = top.sections("parties")
+    parties = tuple(_party(name, section, source, base, horizontal) for name, section in sections.items())
     guests = [party.name for party in parties if party.role == GUEST]
     if len(guests) != 1:
         raise ValueError(f'{source}: [parties]: expected exactly one party with role = "guest", got {len(guests)}')
@@ -253,10 +319,15 @@ def _parties(top: Section, source: str, base: Path) -> tuple[PartyPlan, ...]:
             f"{source}: [parties]: expected a guest and 1 to {_MAXIMUM_PARTIES - 1} hosts, "
             f"got {len(parties)} parties in all"
         )
+    if horizontal and len({(party.standardise, party.impute) for party in parties}) > 1:
+        raise ValueError(
+            f"{source}: [parties]: expected the same standardise and impute at every party, as they have the same "
+            f"columns; set them alike for {', '.join(party.name for party in parties)}"
+        )
     return parties
 
 
-def _party(name: str, section: Section, source: str, base: Path) -> PartyPlan:
+def _party(name: str, section: Section, source: str, base: Path, horizontal: bool) -> PartyPlan:
     if re.fullmatch(NAME_PATTERN, name) is None or name in (COORDINATOR, ARBITER):
         raise ValueError(
             f"{source}: [parties.{name}]: expected a name of 1 to 32 lower-case letters, digits, dashes or "
@@ -264,7 +335,11 @@ def _party(name: str, section: Section, source: str, base: Path) -> PartyPlan:
         )
     role = section.choice("role", (GUEST, HOST), default=name)
     directory = section.optional_text("directory")
-    seal_key = section.optional_text("seal_key")
+    seal_key_text = section.optional_text("seal_key")
+    try:
+        seal_key = None if seal_key_text is None else parse_seal_key(seal_key_text, base)
+    except ValueError as error:
+        raise ValueError(f"{source}: [parties.{name}] {error}") from None
     plan = PartyPlan(
         name=name,
         role=role,
@@ -274,12 +349,15 @@ def _party(name: str, section: Section, source: str, base: Path) -> PartyPlan:
         columns=section.optional_names("columns"),
         standardise=section.flag("standardise", default=True),
         impute=section.choice("impute", IMPUTATIONS, default="none"),
+        declines=section.optional_text("declines"),
         directory=None if directory is None else base / directory,
-        seal_key=None if seal_key is None else base / seal_key,
+        seal_key=seal_key,
     )
     section.close()
-    if role == HOST and plan.label_column is not None:
+    if role == HOST and plan.label_column is not None and not horizontal:
         raise section.error("label_column", "no label at a host", "labels belong to the guest")
+    if horizontal and plan.impute == "median":
+        raise section.error("impute", '"none" or "mean"', "a median over parties cannot be had from sums")
     reserved = {plan.id_column, plan.label_column} & set(plan.columns or ())
     if reserved:
         raise section.error("columns", "feature columns only", f"leave {sorted(map(str, reserved))} out of the list")

@@ -53,6 +53,15 @@ class Section:
             raise self.error(field, "a table")
         return Section(self._source, self._child(field), value)
 
+    def optional_section(self, field: str) -> Section | None:
+        """Return the table under `field`, or None where it is not there."""
+        self._known.append(field)
+        return self.section(field) if field in self._values else None
+
+    def texts(self) -> dict[str, str]:
+        """Return all fields of this table, each of which must be text."""
+        return {name: self.text(name) for name in self._values}
+
     def sections(self, field: str) -> dict[str, Section]:
         """Return the tables under the table `field`, by name, in the file's order."""
         parent = self.section(field, required=True)

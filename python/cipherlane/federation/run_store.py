@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
+import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cipherlane.errors import StorageError
 from cipherlane.federation.data_party import PartyFiles
-from cipherlane.federation.plan import PartyPlan, Plan
+from cipherlane.federation.directory_lock import DirectoryLock
+from cipherlane.federation.plan import PartyPlan, Plan, parse_plan
+from cipherlane.files import make_directory, told, write_whole
+from cipherlane.ledger.run_files import ledger_directory
 from cipherlane.report import read_json
-from cipherlane.vertical.messages import ARBITER, GUEST
-from cipherlane.vertical.sealing import SealedStore
+from cipherlane.vertical.messages import ARBITER, COORDINATOR, GUEST
+from cipherlane.vertical.seal_keys import FileKey, SealKey
+from cipherlane.vertical.sealed_files import KEY_FILE, SealedStore
 
 PLAN_FILE = "plan.toml"
+RUN_FILE = "run.json"
 METRICS_FILE = "metrics.json"
 STATUS_FILE = "status.json"
 TRANSCRIPT_FILE = "transcript.jsonl"
@@ -24,21 +33,23 @@ ASSIGNMENTS_FILE = "assignments.csv"
 QUALITY_FILE = "quality.json"
 MODELS_DIRECTORY = "models"
 JOINT_MODEL = "joint"
-_CHECKPOINT_FILE = "coordinator/checkpoint.json"
+_OWN_FILES = (ASSIGNMENTS_FILE, QUALITY_FILE)
+_CHECKPOINTS = "coordinator"
+_KEPT_CHECKPOINTS = 2
 _PARTIAL_SUFFIX = ".partial"
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+
+_log = logging.getLogger("cipherlane.federation")
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON to `path`, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    make_directory(path.parent)
+    write_whole(path, json.dumps(content, indent=2) + "\n")
 
 
-@dataclass(frozen=True)
 class RunStore:
-    """The files of a run that is being made.
+    """The files of a run that is being made, held for this process until `guarded` ends.
 
     Attributes
     ----------
@@ -46,69 +57,117 @@ class RunStore:
         Where the run will lie once it is whole.
     directory
         Where it lies until then.
+    run_id
+        32 hexadecimal digits drawn when the run was made; sealed files open in that run only.
+    parent
+        The directory of the run that it trains on from, or None.
     """
 
-    final: Path
-
-    @property
-    def directory(self) -> Path:
-        """The directory beside `final` that a run is made in."""
-        return self.final.with_name(self.final.name + _PARTIAL_SUFFIX)
+    def __init__(self, final: Path, plan: Plan, parent: Path | None, *, is_new: bool) -> None:
+        self.final = final
+        self.directory = _partial(final)
+        self._plan = plan
+        self._is_new = is_new
+        self._lock = DirectoryLock(self.directory)
+        try:
+            self.run_id, self.parent = self._begin(parent)
+        except BaseException:
+            self._lock.close()
+            raise
 
     @classmethod
-    def create(cls, final: Path, plan: Plan) -> RunStore:
+    def create(cls, final: Path, plan: Plan, parent: Path | None = None) -> RunStore:
         """Make the directory of a new run.
 
         Raises
         ------
         ValueError
             Something lies there already.
+        StorageError
+            It cannot be made there.
         """
-        store = cls(final)
         if final.exists():
             raise ValueError(f"{final}: exists already; give another directory with --out")
-        if store.directory.exists():
-            raise ValueError(f"{store.directory}: an unfinished run lies there; go on with --resume, or delete it")
-        store.directory.mkdir(parents=True)
-        (store.directory / PLAN_FILE).write_text(plan.text, encoding="utf-8")
-        store._write_status("running")
-        return store
+        directory = _partial(final)
+        make_directory(final.parent)
+        try:
+            directory.mkdir()
+        except FileExistsError:
+            raise ValueError(f"{directory}: an unfinished run lies there; go on with --resume, or delete it") from None
+        except OSError as error:
+            raise StorageError.about(directory, error) from error
+        try:
+            return cls(final, plan, parent, is_new=True)
+        except StorageError:
+            # Nothing has begun yet, and another process that waits for its chance to resume finds nothing to do.
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
 
     @classmethod
-    def reopen(cls, final: Path, plan: Plan) -> RunStore:
-        """Open the directory of an unfinished run of the same plan.
+    def reopen(cls, final: Path, plan: Plan, parent: Path | None = None) -> RunStore:
+        """Open the directory of an unfinished run of the same plan, or make it if there is none.
 
         Raises
         ------
         ValueError
-            There is none, or it was made from another plan.
+            The run there was made from another plan, or another process is working on it.
+        StorageError
+            It cannot be read or written.
         """
-        store = cls(final)
-        if final.exists():
-            raise ValueError(f"{final}: this run is complete; there is nothing to resume")
-        kept = store.directory / PLAN_FILE
-        if not kept.is_file():
-            raise ValueError(f"{store.directory}: no unfinished run lies there; start it without --resume")
-        if kept.read_text(encoding="utf-8") != plan.text:
+        if not _partial(final).exists():
+            return cls.create(final, plan, parent)
+        return cls(final, plan, parent, is_new=False)
+
+    def _begin(self, parent: Path | None) -> tuple[str, Path | None]:
+        """Write what a run begins with, where a kill has not let it be written, and return the run's id and parent."""
+        kept = self.directory / PLAN_FILE
+        if kept.exists():
+            check_plan(self.directory, self._plan)
+        else:
+            write_whole(kept, self._plan.text)
+        path = self.directory / RUN_FILE
+        if not path.exists():
+            begun = None if parent is None else str(parent.resolve())
+            write_json(path, {"id": secrets.token_hex(16), "parent": begun, "base": str(self._plan.base.resolve())})
+        content = read_json(path)
+        run_id, kept_parent = content.get("id"), content.get("parent")
+        if not isinstance(run_id, str) or _RUN_ID.fullmatch(run_id) is None or not isinstance(kept_parent, str | None):
+            raise ValueError(f"{path}: expected the run's id and parent; the run's files were changed")
+        if parent is not None and kept_parent != str(parent.resolve()):
             raise ValueError(
-                f"{kept}: the unfinished run was started from another plan; give that plan, or another --out"
+                f"{path}: this run began from {kept_parent or 'nothing'}, not from {parent}; give that one"
             )
-        if store.checkpoint() is None:
-            raise ValueError(f"{store.directory}: the unfinished run has no checkpoint; delete it and start anew")
-        store._write_status("running")
-        return store
+        self._write_status("running")
+        return run_id, None if kept_parent is None else Path(kept_parent)
 
     @contextmanager
     def guarded(self) -> Iterator[RunStore]:
-        """Mark the run as failed if the body raises; without a checkpoint to resume from, remove it."""
+        """Mark the run as failed if the body raises; a new one with neither checkpoint nor ledger is removed."""
         try:
             yield self
         except BaseException as error:
-            if self.checkpoint() is None:
-                shutil.rmtree(self.directory, ignore_errors=True)
-            else:
-                self._write_status("failed", f"{type(error).__name__}: {error}")
+            if self._checkpoint_files() or ledger_directory(self.directory).exists():
+                self._note_failure(error)
+                if isinstance(error, StorageError):
+                    raise StorageError(f"{error}\n  {self._kept_rounds()}: go on with --resume after that") from error
+            elif self._is_new:
+                self._remove()
             raise
+        finally:
+            self._lock.close()
+
+    def _remove(self) -> None:
+        shutil.rmtree(self.directory, ignore_errors=True)
+        for party in self._plan.parties:
+            if party.directory is not None:
+                shutil.rmtree(self._party_directory(party), ignore_errors=True)
+
+    def _note_failure(self, error: BaseException) -> None:
+        try:
+            self._write_status("failed", f"{type(error).__name__}: {error}")
+        except StorageError as second:
+            # The disk may be full: what stopped the run is told, and this beside it.
+            _log.warning("the run's status could not be written: %s", second)
 
     @property
     def transcript_file(self) -> Path:
@@ -121,47 +180,131 @@ class RunStore:
         return self._model_file(JOINT_MODEL)
 
     def party_store(self, party: PartyPlan) -> SealedStore:
-        """Return a data party's sealed directory: its own if the plan names one."""
-        return SealedStore(party.directory or self.directory / "parties" / party.name, party.seal_key)
+        """Return a data party's sealed directory: one for this run in its own, if the plan names that."""
+        return sealed_store_of(self.directory, party.name, self.run_id, party.directory, party.seal_key)
 
     def arbiter_store(self) -> SealedStore:
         """Return the arbiter's sealed directory."""
-        return SealedStore(self.directory / "parties" / ARBITER)
+        return sealed_store_of(self.directory, ARBITER, self.run_id, None, None)
+
+    def coordinator_store(self) -> SealedStore:
+        """Return the coordinator's sealed directory."""
+        return sealed_store_of(self.directory, COORDINATOR, self.run_id, None, None)
 
     def party_files(self, party: PartyPlan) -> PartyFiles:
         """Return where a data party writes its results."""
-        model = self._model_file(party.name)
-        if party.role != GUEST:
-            return PartyFiles(model)
-        return PartyFiles(model, self.directory / ASSIGNMENTS_FILE, self.directory / QUALITY_FILE)
+        return files_of(party, self.directory, self._plan.is_horizontal)
+
+    def has_models(self) -> bool:
+        """Whether models of the run lie here, and not with parties elsewhere alone."""
+        return any((self.directory / MODELS_DIRECTORY).glob("*.npz"))
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Write the run's metrics."""
         write_json(self.directory / METRICS_FILE, metrics)
 
     def write_checkpoint(self, state: dict[str, Any]) -> None:
-        """Keep the coordinator's state, after every role has kept its own."""
-        write_json(self.directory / _CHECKPOINT_FILE, state)
+        """Keep the coordinator's state after a round, which every role has kept by now."""
+        path = self.directory / _CHECKPOINTS / f"checkpoint-{state['round']:06d}.json"
+        write_json(path, {"sha256": _digest(state), "state": state})
+        for old in self._checkpoint_files()[:-_KEPT_CHECKPOINTS]:
+            with told(old):
+                old.unlink()
 
     def checkpoint(self) -> dict[str, Any] | None:
-        """Return the coordinator's last kept state, or None."""
-        path = self.directory / _CHECKPOINT_FILE
-        if not path.is_file():
+        """Return the coordinator's last kept state, or None.
+
+        Raises
+        ------
+        ValueError
+            The file was changed or cut short.
+        """
+        files = self._checkpoint_files()
+        if not files:
             return None
-        return read_json(path)
+        try:
+            content = read_json(files[-1])
+            state = content.get("state")
+            if not isinstance(state, dict) or content.get("sha256") != _digest(state):
+                raise ValueError(f"{files[-1]}: this checkpoint was changed since it was written")
+        except ValueError as error:
+            raise ValueError(f"{error}; put it back from a copy, or {self.way_back()}") from None
+        return state
+
+    def way_back(self) -> str:
+        """Return what to do where the last checkpoint cannot be used."""
+        files = self._checkpoint_files()
+        before = f"the one of round {_round_of(files[-2])}" if len(files) > 1 else "the beginning"
+        return f"delete {files[-1]} to go on from {before}"
 
     def complete(self) -> Path:
         """Declare the run whole, move it to its final place and return that."""
         self._write_status("complete")
-        self.directory.replace(self.final)
+        with told(self.final):
+            self.directory.replace(self.final)
+        self._lock.remove(self.final)
         return self.final
 
+    def _kept_rounds(self) -> str:
+        files = self._checkpoint_files()
+        return f"the run is kept up to round {_round_of(files[-1])}" if files else "the run's ledger is kept"
+
+    def _checkpoint_files(self) -> list[Path]:
+        return sorted((self.directory / _CHECKPOINTS).glob("checkpoint-*.json"))
+
+    def _party_directory(self, party: PartyPlan) -> Path:
+        if party.directory is not None:
+            return party.directory / self.run_id
+        return self.directory / "parties" / party.name
+
     def _model_file(self, name: str) -> Path:
-        return self.directory / MODELS_DIRECTORY / f"{name}.npz"
+        return model_file(self.directory, name)
 
     def _write_status(self, state: str, error: str | None = None) -> None:
         status = {"state": state} if error is None else {"state": state, "error": error}
         write_json(self.directory / STATUS_FILE, status)
+
+
+def model_file(run: Path, name: str) -> Path:
+    """Return where the model of a party, or the joint one, lies in a run's directory."""
+    return run / MODELS_DIRECTORY / f"{name}.npz"
+
+
+def files_of(party: PartyPlan, run: Path, is_horizontal: bool) -> PartyFiles:
+    """Return where a data party writes its results in a run's directory."""
+    model = model_file(run, party.name)
+    if party.role == GUEST:
+        return PartyFiles(model, run / ASSIGNMENTS_FILE, run / QUALITY_FILE)
+    if is_horizontal:
+        # Its rows are its own, so what the model says of them is too.
+        return PartyFiles(model, *(run / f"{Path(name).stem}-{party.name}{Path(name).suffix}" for name in _OWN_FILES))
+    return PartyFiles(model)
+
+
+def sealed_store_of(run: Path, name: str, run_id: str, named: Path | None, key: SealKey | None) -> SealedStore:
+    """Return a role's sealed directory: one for this run in the one that the plan names, or in the run's own."""
+    if named is None:
+        return SealedStore(run / "parties" / name, key, run_id)
+    make_directory(named, 0o700)
+    return SealedStore(named / run_id, key or FileKey(named / KEY_FILE), run_id)
+
+
+def unfinished(run: Path) -> Path:
+    """Return where the run that will be `run` lies until it is whole, or a site's own part of it, which has no status.
+
+    Raises
+    ------
+    ValueError
+        It is whole already, or is not there.
+    """
+    directory = _partial(run)
+    if directory.is_dir():
+        return directory
+    if ledger_directory(run).is_dir() and not (run / STATUS_FILE).exists():
+        return run
+    if run.exists():
+        raise ValueError(f"{run}: this run is complete; access matters only while a run is on")
+    raise ValueError(f"{directory}: no unfinished run lies there; give the directory that train was given")
 
 
 def check_complete(run: Path) -> Path:
@@ -179,3 +322,54 @@ def check_complete(run: Path) -> Path:
     if state != "complete":
         raise ValueError(f"{run}: this run is {state}, not complete; resume it with `cipherlane train --resume`")
     return run
+
+
+def plan_of(run: Path) -> Plan:
+    """Return the plan of a run, with relative paths taken from where it was read first."""
+    base = read_json(run / RUN_FILE).get("base") if (run / RUN_FILE).is_file() else None
+    path = run / PLAN_FILE
+    with told(path):
+        text = path.read_text(encoding="utf-8")
+    return parse_plan(text, source=str(path), base=run if not isinstance(base, str) else base)
+
+
+def check_plan(run: Path, plan: Plan) -> None:
+    """Raise `ValueError` unless the run in a directory, unfinished or complete, is one of `plan`."""
+    kept = run / PLAN_FILE
+    with told(kept):
+        text = kept.read_text(encoding="utf-8")
+    if text != plan.text:
+        raise ValueError(f"{kept}: this run was started from another plan; give that plan, or another --out")
+
+
+@contextmanager
+def held_run(directory: Path) -> Iterator[None]:
+    """Hold the unfinished run that a directory belongs to, if it lies in one.
+
+    Raises
+    ------
+    ValueError
+        A process is working on it.
+    """
+    inside = [above for above in (directory.resolve(), *directory.resolve().parents) if (above / RUN_FILE).exists()]
+    if not inside:
+        yield
+        return
+    lock = DirectoryLock(inside[0])
+    try:
+        yield
+    finally:
+        lock.remove(inside[0])
+        lock.close()
+
+
+def _partial(final: Path) -> Path:
+    return final.with_name(final.name + _PARTIAL_SUFFIX)
+
+
+def _round_of(checkpoint: Path) -> int:
+    return int(checkpoint.stem.rpartition("-")[2])
+
+
+def _digest(state: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()

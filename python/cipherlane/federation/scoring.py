@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from cipherlane.federation.coordinator import Coordinator
 from cipherlane.federation.data_party import DataParty
 from cipherlane.federation.engine import LocalEngine, Role, Transcript
 from cipherlane.federation.models import PartyModel, load_models
-from cipherlane.federation.plan import Plan, RequirementsPlan, load_plan
+from cipherlane.federation.plan import Plan, RequirementsPlan
 from cipherlane.federation.responder import Responder
-from cipherlane.federation.run_store import MODELS_DIRECTORY, PLAN_FILE, check_complete
+from cipherlane.federation.run_store import MODELS_DIRECTORY, check_complete, plan_of
 from cipherlane.federation.sealed_state import PreparedTable
 from cipherlane.federation.training import notices_of
 from cipherlane.vertical.exchange import needed
@@ -58,12 +58,15 @@ def score_run(run: Path, data: Mapping[str, Path], *, transcript: Transcript | N
     run
         The run directory.
     data
-        One CSV file for each data party of the run, with the columns it trained on.
+        One CSV file for each data party of the run, with the columns it trained on. Of a horizontal run, where every
+        party has the whole model and scores its own rows alone: the file of one party.
     transcript
         Where to record the messages.
     """
-    plan = load_plan(check_complete(run) / PLAN_FILE)
+    plan = plan_of(check_complete(run))
     names = [party.name for party in plan.parties]
+    if plan.is_horizontal:
+        return _score_alone(run, names, data)
     _check_names(names, data)
     models = {name: _block(run / MODELS_DIRECTORY / f"{name}.npz", name) for name in names}
     tables = {name: _table(models[name], data[name]) for name in names}
@@ -85,6 +88,21 @@ def score_models(model: Path, data: Mapping[str, Path]) -> Scores:
                 f"{table.source} ({block.party!r}) and {tables[0].source} ({blocks[0].party!r}): {only} ids "
                 "are in one file only; keep the same ids in both"
             )
+    return _score_rows(blocks, tables)
+
+
+def _score_alone(run: Path, names: list[str], data: Mapping[str, Path]) -> Scores:
+    if len(data) != 1 or not set(data) <= set(names):
+        raise ValueError(
+            f"data: expected the file of one of {names}, as each has the whole model, got {sorted(data)}; "
+            f"give --data {names[0]}=FILE.csv"
+        )
+    (name,) = data
+    block = _block(run / MODELS_DIRECTORY / f"{name}.npz", name)
+    return _score_rows([block], [_table(block, data[name])])
+
+
+def _score_rows(blocks: Sequence[PartyModel], tables: Sequence[PreparedTable]) -> Scores:
     total = sum(block.parameters.log_densities(table.inputs) for block, table in zip(blocks, tables, strict=True))
     found, log_likelihood = mixture.responsibilities(np.asarray(total), blocks[0].weights)
     return Scores(blocks[0].id_column, tables[0].ids, np.asarray(found), float(log_likelihood) / len(tables[0].ids))

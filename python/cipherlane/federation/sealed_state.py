@@ -9,10 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cipherlane.horizontal.mixture_arbiter import MixtureState
+from cipherlane.horizontal.mixture_party import MixtureParameters
+from cipherlane.vertical.exchange import covariances_from_wire
 from cipherlane.vertical.messages import MAXIMUM_COLUMNS
 from cipherlane.vertical.mixture_arbiter import RoundState, component_weights
 from cipherlane.vertical.mixture_party import PartyParameters
-from cipherlane.vertical.sealing import SealedStore
+from cipherlane.vertical.sealed_files import SealedStore
 from cipherlane.vertical.tables import Preprocessing, Table
 from cipherlane.vertical.wire import (
     Array,
@@ -29,9 +32,16 @@ from cipherlane.vertical.wire import (
 )
 
 TABLE_FILE = "table.sealed"
-_KEPT_CHECKPOINTS = 2
+# The coordinator keeps two, and notes a round once every role has kept it: a kill in between leaves a role one more.
+_KEPT_CHECKPOINTS = 3
 
 _vector = Array(("<f8",), 1)
+_mixture: Schema = {
+    "covariance_type": Text(16),
+    "weights": _vector,
+    "means": Array(("<f8",), 2),
+    "covariances": _vector,
+}
 _SCHEMAS: Mapping[str, Schema] = {
     "table": {
         "source": Text(1 << 16),
@@ -48,6 +58,14 @@ _SCHEMAS: Mapping[str, Schema] = {
         "covariance_type": Text(16),
         "means": Array(("<f8",), 2),
         "covariances": _vector,
+    },
+    "horizontal_party_checkpoint": _mixture,
+    "horizontal_arbiter_checkpoint": {
+        **_mixture,
+        "counts": _vector,
+        "log_likelihood": Nullable(Real()),
+        "change": Nullable(Real()),
+        "converged": Flag(),
     },
     "arbiter_checkpoint": {
         "responsibilities": Array(("<f8",), 2),
@@ -141,9 +159,7 @@ def unseal_parameters(store: SealedStore, round_number: int) -> PartyParameters:
     """Return a data party's parameters as they were after a round."""
     message = _read_checkpoint(store, "party_checkpoint", round_number)
     means, kind = message["means"], message["covariance_type"]
-    components, width = means.shape
-    shape = (components, width, width) if kind == "full" else (components, width)
-    return PartyParameters(means, message["covariances"].reshape(shape), kind)
+    return PartyParameters(means, covariances_from_wire(message["covariances"], means.shape, kind), kind)
 
 
 def seal_round_state(
@@ -175,9 +191,53 @@ def unseal_round_state(store: SealedStore, round_number: int) -> tuple[RoundStat
     return state, message["used_weights"]
 
 
+def seal_mixture(store: SealedStore, round_number: int, mixture: MixtureParameters) -> None:
+    """Keep the model that a party of a horizontal federation used in a round."""
+    _write_checkpoint(store, "horizontal_party_checkpoint", round_number, _mixture_fields(mixture))
+
+
+def unseal_mixture(store: SealedStore, round_number: int) -> MixtureParameters:
+    """Return the model that a party used in a round."""
+    return _mixture_of(_read_checkpoint(store, "horizontal_party_checkpoint", round_number))
+
+
+def seal_mixture_state(store: SealedStore, round_number: int, state: MixtureState) -> None:
+    """Keep the state of a horizontal federation's arbiter after a round."""
+    fields = {
+        **_mixture_fields(state.parameters),
+        "counts": state.counts,
+        "log_likelihood": state.log_likelihood,
+        "change": state.change,
+        "converged": state.converged,
+    }
+    _write_checkpoint(store, "horizontal_arbiter_checkpoint", round_number, fields)
+
+
+def unseal_mixture_state(store: SealedStore, round_number: int) -> MixtureState:
+    """Return the state of a horizontal federation's arbiter as it was after a round."""
+    message = _read_checkpoint(store, "horizontal_arbiter_checkpoint", round_number)
+    return MixtureState(
+        _mixture_of(message), message["counts"], message["log_likelihood"], message["change"], message["converged"]
+    )
+
+
+def _mixture_fields(mixture: MixtureParameters) -> dict[str, object]:
+    return {
+        "covariance_type": mixture.covariance_type,
+        "weights": mixture.weights,
+        "means": mixture.means,
+        "covariances": mixture.covariances.ravel(),
+    }
+
+
+def _mixture_of(message: Message) -> MixtureParameters:
+    means, kind = message["means"], message["covariance_type"]
+    covariances = covariances_from_wire(message["covariances"], means.shape, kind)
+    return MixtureParameters(message["weights"], means, covariances, kind)
+
+
 def _write_checkpoint(store: SealedStore, kind: str, round_number: int, fields: Mapping[str, object]) -> None:
     store.write(_checkpoint_file(round_number), encode(kind, round_number, fields, _SCHEMAS[kind]))
-    # The coordinator notes a round only once every role has kept it, so the one before is kept too.
     for name in store.names("checkpoint-")[:-_KEPT_CHECKPOINTS]:
         store.remove(name)
 

@@ -10,20 +10,27 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cipherlane.errors import PlaintextOverflowError, ProtocolError
-from cipherlane.federation.arbiter import Arbiter
-from cipherlane.federation.coordinator import Coordinator, RoundRecord, Traffic
+from cipherlane.errors import LedgerError, PlaintextOverflowError, ProtocolError, StorageError
+from cipherlane.federation.algorithms import arbiter_of, coordinator_of, party_type_of
+from cipherlane.federation.coordinator import Coordinator, RoundRecord, Traffic, party_seconds
 from cipherlane.federation.data_party import DataParty
-from cipherlane.federation.engine import LocalEngine, Role, Transcript
-from cipherlane.federation.plan import Plan, load_plan
+from cipherlane.federation.engine import Engine, LocalEngine, Role, Transcript, TranscriptEntry
+from cipherlane.federation.plan import PartyPlan, Plan, load_plan
+from cipherlane.federation.registry import parent_models, version_of, write_version
 from cipherlane.federation.responder import Responder
-from cipherlane.federation.run_store import RunStore
-from cipherlane.report import write_report
+from cipherlane.federation.run_ledger import ledger_for
+from cipherlane.federation.run_store import METRICS_FILE, TRANSCRIPT_FILE, RunStore, check_complete, check_plan
+from cipherlane.report import read_json, write_report
 from cipherlane.vertical.messages import GUEST
 
-ENGINES = ("local",)
-# The last five, and the rounds, make up the training.
+ENGINES = ("local", "nvflare")
+# Makes the engine of a run whose roles are elsewhere, given its transcript, the run's id, and whether they go on from a
+# checkpoint.
+Connect = Callable[[Transcript, str, bool], Engine]
+_LOCAL_PARENT = "parent: training on from a version is for engine 'local'; train anew with engine 'nvflare'"
 _STAGES = ("prepare", "agree", "match", "key", "start", "parameters", "checkpoints", "results")
+# Before the training; the other stages, and the rounds, make it up.
+_OUTSIDE = ("prepare", "agree", "match", "training")
 
 
 @dataclass(frozen=True)
@@ -33,13 +40,17 @@ class Progress:
     Attributes
     ----------
     stage
-        "prepare", "agree", "match", "key", "start", "round" or "finish".
+        "prepare", "agree", "match", "key", "start", "message", "round" or "finish"; "complete" if there was nothing
+        left to do.
     record
         The round just done, for "round".
+    message
+        What was just sent to a role or came back from it, for "message".
     """
 
     stage: str
     record: RoundRecord | None = None
+    message: TranscriptEntry | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +95,9 @@ def train(
     out: Path | str | None = None,
     *,
     engine: str = "local",
+    kit: Path | str | None = None,
     resume: bool = False,
+    parent: Path | None = None,
     progress: Callable[[Progress], None] | None = None,
     keep_messages: bool = False,
 ) -> Run:
@@ -97,11 +110,18 @@ def train(
     out
         The run directory to make; default: ``runs/NAME-DATE-TIME``.
     engine
-        "local": every role in this process, exchanging nothing but serialised bytes.
+        "local": every role in this process, exchanging nothing but serialised bytes. "nvflare": every role in a
+        process of its own, as a site of NVIDIA FLARE's simulator on this machine (extra `nvflare`), or with `kit` on
+        the sites of a federation that is up.
+    kit
+        The folder of the startup kit of the federation's administrator, for engine "nvflare".
     resume
-        Go on from the last checkpoint of the unfinished run of this plan beside `out`.
+        Go on from the last checkpoint of the unfinished run of this plan beside `out`; from the beginning if it has
+        none. Of a run that is complete already, return what is there.
+    parent
+        The directory of a complete run, whose model training goes on from.
     progress
-        Called before each stage and after each round.
+        Called before each stage, for each message and after each round.
     keep_messages
         Keep every message whole in the returned transcript (for `transcript_check`).
 
@@ -118,6 +138,8 @@ def train(
         A party declines, rows do not match, or a message does not fit the protocol.
     PlaintextOverflowError
         A number does not fit the encoding; the message names the party.
+    StorageError
+        A disk is full, read-only or failing; the message names the file, and the run can be resumed.
     """
     loaded = plan if isinstance(plan, Plan) else load_plan(plan)
     if engine not in ENGINES:
@@ -126,10 +148,56 @@ def train(
         raise ValueError("out: name the run to resume with --out")
     final = Path(out) if out is not None else default_directory(loaded)
     tell = progress or (lambda event: None)
+    if kit is not None and (engine != "nvflare" or keep_messages):
+        raise ValueError("kit: expected with engine 'nvflare' and without keep_messages")
+    if parent is not None and engine != "local":
+        raise ValueError(_LOCAL_PARENT)
+    if resume and final.exists():
+        tell(Progress("complete"))
+        return _finished(final, loaded)
+    if kit is not None:
+        from cipherlane.federation.flare.submission import train_on_sites
+
+        return train_on_sites(loaded, final, Path(kit), resume=resume, tell=tell)
+    if engine == "nvflare":
+        # Only here: it needs this module.
+        from cipherlane.federation.flare.simulator import train_in_simulator
+
+        return train_in_simulator(loaded, final, resume=resume, tell=tell, keep_messages=keep_messages)
     tell(Progress("prepare"))
-    store = RunStore.reopen(final, loaded) if resume else RunStore.create(final, loaded)
+    store = RunStore.reopen(final, loaded, parent) if resume else RunStore.create(final, loaded, parent)
     with store.guarded():
-        return _Session(loaded, store, tell, keep_messages).run(resume)
+        return _Session(loaded, store, tell, keep_messages).run()
+
+
+def _finished(directory: Path, plan: Plan) -> Run:
+    check_plan(check_complete(directory), plan)
+    return Run(directory, plan, read_json(directory / METRICS_FILE), Transcript(directory / TRANSCRIPT_FILE))
+
+
+def train_elsewhere(
+    plan: Plan, final: Path, connect: Connect, engine: str, *, resume: bool, tell: Callable[[Progress], None]
+) -> Run:
+    """Train with roles that run elsewhere, as the coordinator, and write its run directory.
+
+    Parameters
+    ----------
+    plan, final, resume, tell
+        As for `train`.
+    connect
+        What reaches the roles.
+    engine
+        Its name, for the metrics.
+    """
+    if resume and final.exists():
+        tell(Progress("complete"))
+        return _finished(final, plan)
+    tell(Progress("prepare"))
+    store = RunStore.reopen(final, plan) if resume else RunStore.create(final, plan)
+    with store.guarded():
+        if store.parent is not None:
+            raise ValueError(_LOCAL_PARENT)
+        return _Session(plan, store, tell, keep_messages=False, engine=engine, connect=connect).run()
 
 
 def default_directory(plan: Plan) -> Path:
@@ -140,51 +208,104 @@ def default_directory(plan: Plan) -> Path:
 class _Session:
     """One process's work on a run: the whole of it, or what was left to do."""
 
-    def __init__(self, plan: Plan, store: RunStore, tell: Callable[[Progress], None], keep_messages: bool) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        store: RunStore,
+        tell: Callable[[Progress], None],
+        keep_messages: bool,
+        *,
+        engine: str = "local",
+        connect: Connect | None = None,
+    ) -> None:
         self._plan = plan
         self._store = store
         self._tell = tell
-        self._transcript = Transcript(store.transcript_file, keep_messages=keep_messages)
+        self._engine_name = engine
+        self._connect = connect
+        self._ledger = ledger_for(plan, store)
+        self._transcript = Transcript(store.transcript_file, keep_messages=keep_messages, watch=self._crossed)
+        self._checkpoint = store.checkpoint()
+        self._parent = None if store.parent is None else version_of(store.parent)
+        self._models = {} if self._parent is None else parent_models(self._parent, plan)
         self._records: list[dict[str, Any]] = []
+        self._kept: int | None = None
         self._seconds = dict.fromkeys(_STAGES, 0.0)
         self._earlier_seconds = 0.0
 
-    def run(self, resume: bool) -> Run:
+    def run(self) -> Run:
         with self._timed("prepare"):
-            roles = self._roles(resume)
-        coordinator = Coordinator(self._plan, LocalEngine(list[Role](roles), self._transcript))
-        with notices_of(roles):
-            return self._trained(coordinator, resume)
+            roles = self._ledger.witnessed(self._roles()) if self._connect is None else []
+            engine = self._engine(roles)
+        coordinator = coordinator_of(self._plan, engine)
+        try:
+            with notices_of(roles):
+                return self._trained(coordinator)
+        finally:
+            self._ledger.release()
 
-    def _trained(self, coordinator: Coordinator, resume: bool) -> Run:
-        self._agree(coordinator, resume)
+    def _crossed(self, entry: TranscriptEntry) -> None:
+        self._ledger.note(entry)
+        self._tell(Progress("message", message=entry))
+
+    def _trained(self, coordinator: Coordinator) -> Run:
+        self._ledger.begin(coordinator, self._transcript)
+        if self._ledger.closed:
+            return self._concluded(read_json(self._store.directory / METRICS_FILE))
+        self._agree(coordinator)
         training = time.perf_counter()
+        with self._on_ledger():
+            self._ledger.open()
         self._tell(Progress("key"))
         with self._timed("key"):
             coordinator.make_key()
+        with self._on_ledger():
+            self._ledger.agree_on_key(coordinator.public_key.fingerprint)
         self._tell(Progress("start"))
         with self._timed("start"):
-            first = self._restore(coordinator) if resume else self._start(coordinator)
+            first = self._begin(coordinator)
+        with self._on_ledger():
+            self._ledger.commit()
         if first is not None:
             self._rounds(coordinator, first, training)
         self._tell(Progress("finish"))
-        if self._plan.privacy.share_parameters == "end":
+        sharing = self._plan.privacy.share_parameters
+        # What the arbiter was sent in the last round is in no checkpoint.
+        if sharing == "end" or (sharing == "every_round" and first is None):
             self._collect_parameters(coordinator)
         with self._timed("results"):
             coordinator.finish()
         self._seconds["training"] = time.perf_counter() - training + self._earlier_seconds
         metrics = self._metrics(coordinator)
+        if self._store.has_models():
+            before = None if self._parent is None else self._parent.digest
+            version = write_version(self._store.directory, self._plan, before, metrics)
+            metrics["model"] = {"version": version, "parent": before}
         self._store.write_metrics(metrics)
+        return self._concluded(metrics)
+
+    def _concluded(self, metrics: dict[str, Any]) -> Run:
+        """Record what the run ended with, and give it its name."""
+        self._ledger.close()
         write_report(self._store.directory)
         return Run(self._store.complete(), self._plan, metrics, self._transcript)
 
-    def _roles(self, resume: bool) -> list[Responder]:
-        make = DataParty.reopen if resume else DataParty.prepare
-        parties: list[Responder] = [
-            make(party, self._store.party_store(party), self._store.party_files(party)) for party in self._plan.parties
-        ]
-        joint = None if self._plan.privacy.share_parameters == "never" else self._store.joint_model_file
-        return [Arbiter(self._store.arbiter_store(), joint), *parties]
+    def _engine(self, roles: list[Responder]) -> Engine:
+        if self._connect is not None:
+            return self._connect(self._transcript, self._store.run_id, self._checkpoint is not None)
+        return LocalEngine(list[Role](roles), self._transcript)
+
+    def _roles(self) -> list[Responder]:
+        parties: list[Responder] = [self._party(party) for party in self._plan.parties]
+        joint = self._store.joint_model_file if self._plan.writes_joint_model else None
+        return [arbiter_of(self._plan.is_horizontal, self._store.arbiter_store(), joint), *parties]
+
+    def _party(self, party: PartyPlan) -> DataParty:
+        party_type = party_type_of(self._plan.is_horizontal)
+        store, files = self._store.party_store(party), self._store.party_files(party)
+        if self._checkpoint is not None:
+            return party_type.reopen(party, store, files)
+        return party_type.prepare(party, store, files, self._models.get(party.name))
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -192,11 +313,11 @@ class _Session:
         yield
         self._seconds[stage] += time.perf_counter() - started
 
-    def _agree(self, coordinator: Coordinator, resume: bool) -> None:
+    def _agree(self, coordinator: Coordinator) -> None:
         self._tell(Progress("agree"))
         with self._timed("agree"):
             coordinator.open()
-        if resume:
+        if self._checkpoint is not None:
             # Matched before the checkpoint was made; the sealed tables are those that matched.
             return
         self._tell(Progress("match"))
@@ -207,35 +328,66 @@ class _Session:
         with self._timed("parameters"):
             coordinator.collect_parameters()
 
-    @staticmethod
-    def _start(coordinator: Coordinator) -> int:
-        coordinator.start()
-        return 1
-
-    def _restore(self, coordinator: Coordinator) -> int | None:
-        """Go back to the checkpoint and return the next round, or None if none is left to do."""
-        state = self._store.checkpoint()
-        assert state is not None, "a run is only reopened with a checkpoint"
+    def _begin(self, coordinator: Coordinator) -> int | None:
+        """Start, or go back to the checkpoint, and return the next round, or None if none is left to do."""
+        state = self._checkpoint
+        if state is None:
+            if self._parent is None:
+                coordinator.start()
+            else:
+                coordinator.continue_from(self._models[self._plan.guest.name].weights.tolist())
+            return 1
         self._records = state["iterations"]
         self._earlier_seconds = state["training_seconds"]
         coordinator.traffic = Traffic(**state["ciphertexts"])
-        converged = coordinator.restore(state["round"], state["used_weights"])
+        try:
+            converged = coordinator.restore(state["round"], state["used_weights"])
+        except (ProtocolError, StorageError, ValueError) as error:
+            raise type(error)(
+                f"{error}\n  nothing was changed: put the file right, or {self._store.way_back()}"
+            ) from error
         last = state["round"] >= self._plan.training.max_iterations
         return None if converged or last else state["round"] + 1
 
     def _rounds(self, coordinator: Coordinator, first: int, training: float) -> None:
         every = self._plan.training.checkpoint_every
+        self._may_begin(coordinator, None, training)
         for record in coordinator.rounds(first):
             self._records.append(asdict(record))
             if self._plan.privacy.share_parameters == "every_round":
                 self._collect_parameters(coordinator)
+            with self._on_ledger():
+                self._ledger.commit()
             if every and record.round % every == 0:
                 with self._timed("checkpoints"):
                     self._keep(coordinator, record, training)
             self._tell(Progress("round", record))
+            if not record.converged:
+                self._may_begin(coordinator, record, training)
+
+    def _may_begin(self, coordinator: Coordinator, last: RoundRecord | None, training: float) -> None:
+        """Stop where the ledger forbids the next round, with everything kept as of the last one."""
+        with self._on_ledger():
+            try:
+                self._ledger.check()
+            except LedgerError:
+                if last is not None and last.round != self._kept:
+                    self._keep(coordinator, last, training)
+                self._ledger.stop()
+                raise
+
+    @contextmanager
+    def _on_ledger(self) -> Iterator[None]:
+        if not self._ledger.enabled:
+            yield
+            return
+        self._seconds.setdefault("ledger", 0.0)
+        with self._timed("ledger"):
+            yield
 
     def _keep(self, coordinator: Coordinator, record: RoundRecord, training: float) -> None:
         coordinator.checkpoint()
+        self._kept = record.round
         self._store.write_checkpoint(
             {
                 "round": record.round,
@@ -256,18 +408,23 @@ class _Session:
         for name in ("em", "encrypt"):
             totals[name] = sum(sum(record["seconds"][name].values()) for record in self._records)
         seconds = {**self._seconds, **totals}
+        concurrent = coordinator.engine.concurrent
+        parties = sum(party_seconds(record["seconds"], concurrent) for record in self._records)
         # What a resumed run did before its checkpoint is in no stage but the total.
-        seconds["other"] = max(seconds["training"] - sum(seconds[name] for name in (*_STAGES[3:], *totals)), 0.0)
+        inside = [*(set(self._seconds) - set(_OUTSIDE)), "add", "decrypt", "e_step", "relay"]
+        seconds["other"] = max(seconds["training"] - sum(seconds[name] for name in inside) - parties, 0.0)
         return {
             "format": 2,
             "plan": plan.name,
-            "engine": "local",
+            "algorithm": plan.model.algorithm,
+            "engine": self._engine_name,
+            "concurrent": concurrent,
             "components": plan.model.components,
-            "rows": coordinator.capabilities[plan.guest.name]["rows"],
+            "rows": coordinator.rows,
             "parties": {
                 name: {
                     "role": coordinator.engine.roles[name],
-                    **{key: value for key, value in answer.fields.items() if key != "box_key"},
+                    **{key: value for key, value in answer.fields.items() if key not in ("box_key", "clock")},
                 }
                 for name, answer in coordinator.capabilities.items()
             },
@@ -280,12 +437,16 @@ class _Session:
                 "ciphertexts": {
                     "scheme": coordinator.public_key.scheme,
                     "key_bits": coordinator.public_key.bits,
+                    "key_fingerprint": coordinator.public_key.fingerprint,
+                    # Whoever received one looked: `read_ciphertexts` refuses those without randomness of their own.
+                    "found_randomised": coordinator.traffic.total(),
                     **asdict(coordinator.traffic),
                     "total": coordinator.traffic.total(),
                 },
                 "messages": self._transcript.count,
                 "bytes": self._transcript.total_bytes,
             },
+            **self._ledger.metrics(),
         }
 
 
@@ -294,7 +455,7 @@ def notices_of(roles: Sequence[Responder]) -> Iterator[None]:
     """Add to a refusal what the roles of this process have to tell their own operators."""
     try:
         yield
-    except (PlaintextOverflowError, ProtocolError) as error:
+    except (PlaintextOverflowError, ProtocolError, StorageError) as error:
         notices = [f"{role.role} {role.name!r}: {text}" for role in roles for text in role.notices]
         # Guest first: it is the one that wants the result.
         notices.sort(key=lambda text: not text.startswith(GUEST))

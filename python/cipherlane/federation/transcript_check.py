@@ -28,6 +28,8 @@ _TEXT_DIGITS = (4, 5, 6, 8, 10, 12)
 # An encoding with fewer significant bits than this turns up by chance and says nothing.
 _LEAST_ENTROPY_BITS = 20
 _LEAST_DIGITS = 6
+# What the arbiter is sent: sums over parties, or what was re-randomised on its way.
+_FROM_SUMS = ("score_sums", "joint_parameters", "added_column_sums", "added_column_spreads", "added_statistics")
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,9 @@ def check_transcript(
     from_parties: set[bytes] = set()
     ciphertexts = _Ciphertexts()
     findings = []
-    for entry, data in zip(transcript.entries, transcript.messages, strict=True):
+    entries = [*transcript.entries, *transcript.ledger_entries]
+    messages = [*transcript.messages, *transcript.ledger_messages]
+    for entry, data in zip(entries, messages, strict=True):
         sender, receiver = kinds.get(entry.sender), kinds.get(entry.receiver)
         problems = [*_edge_problems(data, sender, receiver), *_byte_problems(data, secrets)]
         problems += ["a number of the private key" for needle in needles if needle in data.lower()]
@@ -192,7 +196,7 @@ def _value_problems(message: Message, secrets: Secrets) -> list[str]:
 
 
 def _single_party_problems(message: Message, from_parties: set[bytes]) -> list[str]:
-    if message.kind not in ("score_sums", "joint_parameters"):
+    if message.kind not in _FROM_SUMS:
         return []
     if any(value in from_parties for name, value in _named_binaries(message.fields) if name != "names"):
         return ["one party's own ciphertexts, not re-randomised"]

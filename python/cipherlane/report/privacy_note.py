@@ -5,13 +5,47 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cipherlane.report.run_files import is_horizontal
+
 # Share of rows of the breast cancer example whose log-density ratio at the other party follows within 1 %
 # from the last responsibilities, by decimals kept. tests/federation/test_privacy_figures.py measures it.
 _RECOVERED = {-1: "94 %", 4: "5 to 6 %", 3: "2 to 3 %", 2: "less than 1 %"}
 
 
+def showed(metrics: Mapping[str, Any]) -> list[str]:
+    """Return one line for each thing that somebody learned in the run that left these metrics."""
+    if is_horizontal(metrics):
+        return horizontal_privacy_note(metrics["rows"], len(metrics["parties"]))
+    return privacy_note(metrics["privacy"], metrics["rows"])
+
+
+def horizontal_privacy_note(rows: int, parties: int) -> list[str]:
+    """Return one line for each thing that somebody learned in a run of parties with the same columns.
+
+    Parameters
+    ----------
+    rows
+        Of all parties together.
+    parties
+        How many data parties there were.
+    """
+    others = "the other party's own" if parties == 2 else "those of the other parties together"
+    return [
+        "No row left its party, nor anything of a single row: ids, features, responsibilities and labels stayed.",
+        "Every data party has the model of every round, and with it the sums over all parties: less its own, these are "
+        f"{others} (rows, means and covariances of each component, and of each column at the start). With few rows "
+        "in a component that comes close to the rows themselves.",
+        "The arbiter knows the model of every round and the columns' means and deviations; it saw sums over parties "
+        "only. Arbiter and coordinator together could decrypt each party's sums: they must not be one institution.",
+        "The guest's k-means centres, where the plan starts from them, are known to the other data parties.",
+        "The coordinator knows component sizes, weights, the mean log-likelihood of each round, each party's number of "
+        "rows and columns, timings and versions; everything else it carried was encrypted.",
+        f"Each party knows how many rows there are in all ({rows}).",
+    ]
+
+
 def privacy_note(privacy: Mapping[str, Any], rows: int) -> list[str]:
-    """Return one line for each thing that somebody learned in a run.
+    """Return one line for each thing that somebody learned in a run of parties with the same rows.
 
     Parameters
     ----------

@@ -1,39 +1,22 @@
-"""The report of a run, from the files in its directory."""
+"""The report of a run as Markdown, and all its files."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cipherlane.report.privacy_note import privacy_note
+from cipherlane.files import write_whole
+from cipherlane.report.page import render_page
+from cipherlane.report.privacy_note import showed
+from cipherlane.report.run_files import ciphertexts_of, read_json, read_metrics, times_of
 
 REPORT_FILE = "report.md"
-_TIMES = (
-    ("em", "parameters and log-densities (parties)"),
-    ("encrypt", "encryption (parties)"),
-    ("add", "checking, adding and re-randomising ciphertexts (coordinator)"),
-    ("decrypt", "checking and decryption (arbiter)"),
-    ("e_step", "responsibilities (arbiter)"),
-    ("relay", "packing and carrying messages"),
-    ("key", "making and giving out the key pair"),
-    ("start", "initial responsibilities (guest)"),
-    ("parameters", "parameters to the arbiter, encrypted"),
-    ("checkpoints", "checkpoints"),
-    ("results", "models, assignments, comparison with labels"),
-    ("other", "everything else"),
-)
-_CIPHERTEXTS = (
-    ("scores_from_parties", "log-density differences, party to coordinator"),
-    ("sums_to_arbiter", "their sums, coordinator to arbiter"),
-    ("parameters_from_parties", "parameters, party to coordinator"),
-    ("parameters_to_arbiter", "parameters, coordinator to arbiter"),
-)
+PAGE_FILE = "report.html"
 
 
 def write_report(run: Path) -> list[Path]:
-    """Write ``report.md``, and plots where matplotlib is installed, into a run directory.
+    """Write ``report.md``, ``report.html``, and plots where matplotlib is installed, into a run directory.
 
     Returns
     -------
@@ -43,51 +26,18 @@ def write_report(run: Path) -> list[Path]:
     Raises
     ------
     ValueError
-        The directory holds no metrics of a run.
+        The directory holds no metrics or no transcript of a run.
     """
-    page = run / REPORT_FILE
-    page.write_text(render_report(run), encoding="utf-8")
+    written = [run / REPORT_FILE, run / PAGE_FILE]
+    for path, content in zip(written, (render_report(run), render_page(run)), strict=True):
+        write_whole(path, content)
     try:
         from cipherlane.report.plots import write_plots
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] != "matplotlib":
             raise
-        return [page]
-    return [page, *write_plots(run, read_metrics(run))]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the content of one of a run's JSON files.
-
-    Raises
-    ------
-    ValueError
-        It is not a JSON object.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not valid JSON ({error}); the run's files were changed") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected a JSON object, got {type(content).__name__}; the run's files were changed")
-    return content
-
-
-def read_metrics(run: Path) -> dict[str, Any]:
-    """Return the metrics of a run.
-
-    Raises
-    ------
-    ValueError
-        There are none, or they are not of this format.
-    """
-    path = run / "metrics.json"
-    if not path.is_file():
-        raise ValueError(f"{run}: not a finished run (it has no metrics.json); give what `train` printed")
-    metrics = read_json(path)
-    if metrics.get("format") != 2:
-        raise ValueError(f"{path}: format {metrics.get('format')!r} is not one this software reads")
-    return metrics
+        return written
+    return [*written, *write_plots(run, read_metrics(run))]
 
 
 def render_report(run: Path) -> str:
@@ -103,10 +53,10 @@ def render_report(run: Path) -> str:
             *(_quality(quality) if quality is not None else []),
             *_parties(metrics["parties"]),
             *_time(metrics),
-            *_traffic(metrics["totals"]),
+            *_traffic(metrics),
             "## What this run showed to whom",
             "",
-            *(f"- {line}" for line in privacy_note(metrics["privacy"], metrics["rows"])),
+            *(f"- {line}" for line in showed(metrics)),
             "",
         ]
     except (KeyError, IndexError, TypeError) as error:
@@ -169,12 +119,13 @@ def _time(metrics: Mapping[str, Any]) -> list[str]:
         "",
         "| work | seconds |",
         "|---|---|",
-        *(f"| {label} | {seconds[name]:.4f} |" for name, label in _TIMES),
+        *(f"| {label} | {seconds[name]:.4f} |" for name, label in times_of(metrics)),
         "",
     ]
 
 
-def _traffic(totals: Mapping[str, Any]) -> list[str]:
+def _traffic(metrics: Mapping[str, Any]) -> list[str]:
+    totals = metrics["totals"]
     ciphertexts = totals["ciphertexts"]
     return [
         "## What crossed",
@@ -184,6 +135,6 @@ def _traffic(totals: Mapping[str, Any]) -> list[str]:
         "",
         "| ciphertexts | number |",
         "|---|---|",
-        *(f"| {label} | {ciphertexts[name]} |" for name, label in _CIPHERTEXTS),
+        *(f"| {label} | {ciphertexts[name]} |" for name, label in ciphertexts_of(metrics)),
         "",
     ]

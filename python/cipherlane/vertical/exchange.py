@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TypeVar
 
+import gmpy2
 import numpy as np
 from numpy.typing import NDArray
 
 from cipherlane.errors import ProtocolError
-from cipherlane.paillier import CipherArray, PublicKey
+from cipherlane.paillier import CipherArray, PublicKey, hazmat
 from cipherlane.vertical.messages import box_context, pack_sealed, unpack_sealed
 from cipherlane.vertical.responsibility_table import from_wire, to_wire
 from cipherlane.vertical.score_encoding import NumberEncoding
@@ -33,9 +35,9 @@ def seal_responsibilities(
 
 
 def open_responsibilities(
-    box: bytes, key: BoxKey, receiver: str, round_number: int, shape: tuple[int, int]
+    box: bytes, key: BoxKey, receiver: str, round_number: int, shape: tuple[int, int], decimals: int
 ) -> NDArray[np.float64]:
-    """Return the responsibilities in a box, which must be of `shape` (n, K) and of that round.
+    """Return the responsibilities in a box, which must be of `shape` (n, K), of that round, and of so many decimals.
 
     Raises
     ------
@@ -47,7 +49,16 @@ def open_responsibilities(
         raise ProtocolError(
             f"responsibilities: expected {shape[0]} rows of {shape[1]} components, got shape {content['table'].shape}"
         )
-    return from_wire(content["table"], content["decimals"])
+    if content["decimals"] != decimals:
+        raise ProtocolError(
+            f"responsibilities: they are {_in_words(decimals)} in the plan accepted, and came "
+            f"{_in_words(content['decimals'])}"
+        )
+    return from_wire(content["table"], decimals)
+
+
+def _in_words(decimals: int) -> str:
+    return "exact" if decimals < 0 else f"with {decimals} decimals"
 
 
 def encoding_of(task: Message) -> NumberEncoding:
@@ -63,7 +74,7 @@ def read_ciphertexts(
     Raises
     ------
     ProtocolError
-        They are valid ciphertexts of another number of values, or encoded in another way.
+        They are valid ciphertexts of another number of values, encoded in another way, or not randomised.
     """
     array = CipherArray.from_bytes(public_key, data)
     if array.shape != (values,) or array.codec != encoding.codec():
@@ -71,7 +82,62 @@ def read_ciphertexts(
             f"ciphertexts from {sender!r}: expected {values} numbers as {encoding.codec()}, "
             f"got shape {array.shape} as {array.codec}"
         )
+    check_randomised(array, sender)
     return array
+
+
+def check_randomised(array: CipherArray, sender: str) -> None:
+    """Refuse ciphertexts whose random factors are missing or repeat.
+
+    (1 + m n) r^n mod n² is r^n mod n: whatever the plaintext, what is left modulo n is the random factor alone.
+    Without one it is 1, and two ciphertexts that share it tell the difference of their plaintexts.
+
+    Raises
+    ------
+    ProtocolError
+        A ciphertext of `array` has no random factor, or the same as another.
+
+    Examples
+    --------
+    >>> import cipherlane as cl
+    >>> public_key, _ = cl.keygen(bits=2048)
+    >>> check_randomised(public_key.encrypt([1, 1]), "guest")
+    >>> bare = hazmat.from_integers(public_key, [hazmat.encrypt(public_key, 42, 1)])
+    >>> check_randomised(bare, "guest")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    cipherlane.errors.ProtocolError: ciphertexts from 'guest': 1 of 1 not randomised, they can be read by anyone; ...
+    """
+    modulus = gmpy2.mpz(array.public_key.n)
+    factors = [gmpy2.mpz(ciphertext) % modulus for ciphertext in hazmat.to_integers(array)]
+    missing = factors.count(1)
+    if missing:
+        raise ProtocolError(
+            f"ciphertexts from {sender!r}: {missing} of {len(factors)} not randomised, they can be read by anyone; "
+            "install this version of the software there"
+        )
+    if len(set(factors)) < len(factors):
+        raise ProtocolError(
+            f"ciphertexts from {sender!r}: random factors repeat, which tells differences of plaintexts; "
+            "install this version of the software there"
+        )
+
+
+def covariances_from_wire(
+    flat: NDArray[np.float64], shape: tuple[int, int], covariance_type: str
+) -> NDArray[np.float64]:
+    """Return the covariances of K components over d columns from their numbers in a row.
+
+    Raises
+    ------
+    ProtocolError
+        They are not as many as those have.
+    """
+    components, columns = shape
+    expected = (components, columns, columns) if covariance_type == "full" else shape
+    if flat.size != math.prod(expected):
+        raise ProtocolError(f"covariances: expected {math.prod(expected)} numbers, got {flat.size}")
+    return flat.reshape(expected)
 
 
 def needed(value: _Value | None, problem: str) -> _Value:

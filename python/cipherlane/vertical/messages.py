@@ -1,4 +1,4 @@
-"""Every kind of message of the federated mixture: who may send it to whom, and what it holds.
+"""Every kind of message of the federated mixtures: who may send it to whom, and what it holds.
 
 Kinds in `EDGES` travel between the coordinator and a role. Kinds in `SEALED` never travel bare: they are
 the contents of boxes that the coordinator relays and cannot open.
@@ -13,8 +13,10 @@ from cipherlane.errors import (
     BackendUnavailableError,
     CipherlaneError,
     KeyMismatchError,
+    LedgerError,
     PlaintextOverflowError,
     ProtocolError,
+    StorageError,
 )
 from cipherlane.vertical.matching import SALT_BYTES
 from cipherlane.vertical.responsibility_table import MAXIMUM_DECIMALS, ROUNDING_OFF
@@ -55,6 +57,9 @@ _decimals = Whole(ROUNDING_OFF, MAXIMUM_DECIMALS)
 _digests = Array(("|u1",), 2)
 _short = Text(256)
 _bits = Whole(0, 4096)
+# Of the ledger: opaque here.
+_signed = ListOf(Binary(1 << 20), 1024)
+_blocks = ListOf(Binary(1 << 26))
 
 _encoding: dict[str, Field] = {
     "parties": Whole(2, 256),
@@ -66,7 +71,10 @@ _training: dict[str, Field] = {
     "components": _components,
     "key_bits": _bits,
     "scheme": _short,
+    "plan_sha256": Text(64, r"[0-9a-f]{64}"),
+    "algorithm": _short,
     "covariance_type": _short,
+    "regularisation": Real(),
     "decimals": _decimals,
     **_encoding,
 }
@@ -75,8 +83,8 @@ SCHEMAS: Mapping[str, Schema] = {
     "requirements": {
         **_training,
         "training": Flag(),
-        "algorithm": _short,
-        "regularisation": Real(),
+        "share_parameters": _short,
+        "max_iterations": Whole(1, 1 << 31),
         "columns": Nullable(ListOf(Text(1024), MAXIMUM_COLUMNS)),
         "rows": Nullable(_rows),
         "memory_bytes": Nullable(Whole(0, 1 << 60)),
@@ -95,6 +103,7 @@ SCHEMAS: Mapping[str, Schema] = {
         "backend": _short,
         "threads": Whole(1, 1 << 16),
         "software": MapOf(_short),
+        "clock": Real(),
         "box_key": _box_key,
     },
     "match_open": {"box_keys": MapOf(_box_key)},
@@ -114,8 +123,8 @@ SCHEMAS: Mapping[str, Schema] = {
         "tolerance": Real(),
         "box_keys": MapOf(_box_key),
     },
-    "public_key": {"public_key": Text(1 << 16), "box_key": _box_key},
-    "key": {"public_key": Text(1 << 16), "arbiter_box_key": _box_key},
+    "public_key": {"public_key": Text(1 << 16), "box_key": _box_key, "clock": Real()},
+    "key": {"public_key": Text(1 << 16), "arbiter_box_key": _box_key, "rows": _rows},
     "initialise": {"start": _short, "seed": Whole(0, (1 << 32) - 1), "box_keys": MapOf(_box_key)},
     "initial_responsibilities": {"sealed": _boxes},
     "start": {"sealed": Binary()},
@@ -147,10 +156,46 @@ SCHEMAS: Mapping[str, Schema] = {
         "names": _boxes,
         "weights": _vector,
     },
+    "column_sums": {},
+    "added_column_sums": {"columns": Whole(1, MAXIMUM_COLUMNS), "ciphertexts": Binary()},
+    "column_spreads": {"sealed": Binary()},
+    "added_column_spreads": {"ciphertexts": Binary()},
+    "column_moments": {"sealed": _boxes},
+    "standardise": {"sealed": Binary()},
+    "initial_centres": {"sealed": _boxes},
+    "begin": {
+        "sealed": Nullable(Binary()),
+        "seed": Whole(0, (1 << 32) - 1),
+        "position": Whole(0, 255),
+        "from_model": Flag(),
+    },
+    "expect": {"sealed": Binary()},
+    "encrypted_statistics": {"ciphertexts": Binary(), "em_seconds": Real(), "encrypt_seconds": Real()},
+    "added_statistics": {"columns": Whole(1, MAXIMUM_COLUMNS), "ciphertexts": Binary()},
+    "mixture": {
+        "sealed": _boxes,
+        "weights": _vector,
+        "counts": _vector,
+        "log_likelihood": Nullable(Real()),
+        "change": Nullable(Real()),
+        "converged": Flag(),
+        "decrypt_seconds": Real(),
+        "e_step_seconds": Real(),
+    },
     "checkpoint": {},
     "finish": {"sealed": Nullable(Binary()), "weights": Nullable(_vector)},
     "noted": {"rows": _rows},
     "failure": {"error": _short, "message": Text(1 << 16)},
+    "ledger_join": {},
+    "ledger_account": {"account": Binary(exactly=20)},
+    "ledger_open": {"agreement": Text(1 << 20)},
+    "ledger_act": {"step": _short},
+    "ledger_transactions": {"transactions": _signed},
+    "ledger_seal": {"transactions": _signed},
+    "ledger_append": {"blocks": _blocks},
+    "ledger_fetch": {"first": Whole(0, 1 << 60)},
+    "ledger_blocks": {"blocks": _blocks},
+    "ledger_head": {"number": Whole(0, 1 << 60), "hash": Binary(exactly=32)},
 }
 
 SEALED: Mapping[str, Schema] = {
@@ -165,6 +210,10 @@ SEALED: Mapping[str, Schema] = {
         "id_column": Text(1024),
         "imputation": _short,
     },
+    "column_means": {"values": _vector},
+    "column_scales": {"values": _vector},
+    "centres": {"means": Array(("<f8",), 2)},
+    "mixture_parameters": {"weights": _vector, "means": Array(("<f8",), 2), "covariances": _vector},
 }
 
 _DATA = frozenset({GUEST, HOST})
@@ -203,10 +252,32 @@ EDGES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "send_parameters": _to_data,
     "encrypted_parameters": _from_data,
     "joint_parameters": _to_arbiter,
+    "column_sums": _to_data,
+    "added_column_sums": _to_arbiter,
+    "column_spreads": _to_data,
+    "added_column_spreads": _to_arbiter,
+    "column_moments": _from_arbiter,
+    "standardise": _to_data,
+    "initial_centres": _from_guest,
+    "begin": _to_data,
+    "expect": _to_data,
+    "encrypted_statistics": _from_data,
+    "added_statistics": _to_arbiter,
+    "mixture": _from_arbiter,
     "checkpoint": _to_all,
     "finish": _to_all,
     "noted": _from_all,
     "failure": _from_all,
+    "ledger_join": _to_all,
+    "ledger_account": _from_all,
+    "ledger_open": _to_all,
+    "ledger_act": _to_all,
+    "ledger_transactions": _from_all,
+    "ledger_seal": _to_all,
+    "ledger_append": _to_all,
+    "ledger_fetch": _to_all,
+    "ledger_blocks": _from_all,
+    "ledger_head": _from_all,
 }
 
 # A refusal may cross as one of these and is raised as the same on the other side.
@@ -216,8 +287,10 @@ _ERRORS: Mapping[str, type[Exception]] = {
         BackendUnavailableError,
         CipherlaneError,
         KeyMismatchError,
+        LedgerError,
         PlaintextOverflowError,
         ProtocolError,
+        StorageError,
         TypeError,
         ValueError,
     )
@@ -262,8 +335,13 @@ def pack_failure(round_number: int, error: Exception) -> bytes:
     return pack("failure", round_number, error=known, message=str(error)[: 1 << 16])
 
 
+def error_named(name: str) -> type[Exception]:
+    """Return the error that crosses under a name; a `ProtocolError` for any other."""
+    return _ERRORS.get(name, ProtocolError)
+
+
 def failure_of(message: Message, sender: str) -> Exception:
     """Return the error that a ``failure`` message from `sender` carries, to be raised."""
     text = message["message"]
     named = text if repr(sender) in text else f"{sender}: {text}"
-    return _ERRORS.get(message["error"], ProtocolError)(named)
+    return error_named(message["error"])(named)

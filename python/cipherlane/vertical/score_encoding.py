@@ -78,9 +78,9 @@ class NumberEncoding:
         return np.flatnonzero(~(np.abs(values) < limit))
 
 
-def parameter_encoding(packing: bool) -> NumberEncoding:
-    """Return the encoding of model parameters, which are relayed and never added."""
-    return NumberEncoding(1, PARAMETER_FRACTION_BITS, PARAMETER_INTEGER_BITS, packing)
+def parameter_encoding(packing: bool, parties: int = 1) -> NumberEncoding:
+    """Return the encoding of raw columns' moments, added over `parties`, or of model parameters, which never are."""
+    return NumberEncoding(parties, PARAMETER_FRACTION_BITS, PARAMETER_INTEGER_BITS, packing)
 
 
 def score_vector(log_densities: NDArray[np.float64]) -> NDArray[np.float64]:

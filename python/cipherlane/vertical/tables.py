@@ -103,13 +103,13 @@ def _read_rows(
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
         raise ValueError(f"{source}: the header names {repeated[0]!r} more than once; rename one of them")
-    id_position = _position(source, header, id_column, "id column")
-    label_position = None if label_column is None else _position(source, header, label_column, "label column")
+    id_position = column_position(source, header, id_column, "id column")
+    label_position = None if label_column is None else column_position(source, header, label_column, "label column")
     reserved = {id_column, label_column}
     names = [name for name in header if name not in reserved] if columns is None else list(columns)
     if not names:
         raise ValueError(f"{source}: no feature column beside {sorted(filter(None, reserved))}; add one")
-    positions = [_position(source, header, name, "column") for name in names]
+    positions = [column_position(source, header, name, "column") for name in names]
     ids: list[str] = []
     labels: list[str] = []
     rows: list[list[float]] = []
@@ -132,7 +132,8 @@ def _read_rows(
     )
 
 
-def _position(source: str, header: list[str], name: str, what: str) -> int:
+def column_position(source: str, header: list[str], name: str, what: str) -> int:
+    """Return where `name` stands in a header, or raise `ValueError` with the closest name there is."""
     if name in header:
         return header.index(name)
     close = difflib.get_close_matches(name, header, n=1)
@@ -219,7 +220,7 @@ class Preprocessing:
         """
         if imputation not in IMPUTATIONS:
             raise ValueError(f"impute: expected one of {IMPUTATIONS}, got {imputation!r}")
-        _check_present(table, imputation)
+        check_present(table, imputation)
         values = table.values
         empty = np.flatnonzero(np.isnan(values).all(axis=0))
         if empty.size:
@@ -255,12 +256,13 @@ class Preprocessing:
         """
         if table.columns != self.columns:
             raise ValueError(f"{table.source}: expected the columns {list(self.columns)}, got {list(table.columns)}")
-        _check_present(table, self.imputation)
+        check_present(table, self.imputation)
         filled = np.where(np.isnan(table.values), self.fill, table.values)
         return np.ascontiguousarray((filled - self.centre) / self.scale)
 
 
-def _check_present(table: Table, imputation: str) -> None:
+def check_present(table: Table, imputation: str) -> None:
+    """Raise `ValueError` if a cell is missing where none may be, with its row and column."""
     if imputation != "none":
         return
     missing = np.argwhere(np.isnan(table.values))

@@ -1,0 +1,233 @@
+"""What crosses between server and site beside the protocol's messages: how a site is told which role it has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from cipherlane.errors import ProtocolError
+from cipherlane.federation.plan import PartyPlan, parse_plan
+from cipherlane.files import create_whole, make_directory, told
+from cipherlane.vertical.messages import ARBITER, MAXIMUM_COLUMNS, NAME_PATTERN
+from cipherlane.vertical.seal_keys import FileKey, SealKey, parse_seal_key
+from cipherlane.vertical.wire import Binary, Flag, ListOf, Message, Nullable, Schema, Text, decode, encode
+
+SESSION_BYTES = 16
+RUN_NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+# Where a site's data lie; default: the folder "cipherlane" beside its other local settings.
+SITE_VARIABLE = "CIPHERLANE_SITE_DIR"
+# Set by the simulator alone, whose sites share one disk: the one directory of the run, as the local engine makes it.
+RUN_VARIABLE = "CIPHERLANE_RUN_DIR"
+
+_RUN_ID_FILE = "run-id"
+_SHOWN_DIGITS = 12
+
+_path = Nullable(Text(1024))
+_SCHEMAS: Mapping[str, Schema] = {
+    "open_role": {
+        "session": Binary(exactly=SESSION_BYTES),
+        "run": Text(100, RUN_NAME_PATTERN),
+        "run_id": Text(32, r"[0-9a-f]{32}"),
+        "resume": Flag(),
+        "horizontal": Flag(),
+        "name": Text(32, NAME_PATTERN),
+        "role": Text(16),
+        "joint_model": Flag(),
+        "data": _path,
+        "id_column": Text(1024),
+        "label_column": Nullable(Text(1024)),
+        "columns": Nullable(ListOf(Text(1024), MAXIMUM_COLUMNS)),
+        "standardise": Flag(),
+        "impute": Text(16),
+        "declines": Nullable(Text(1 << 16)),
+        "directory": _path,
+        "seal_key": _path,
+        "plan": Nullable(Text(1 << 20)),
+    }
+}
+
+
+@dataclass(frozen=True)
+class RoleOrder:
+    """Which role a site has in a run, and its own section of the plan; no other party's.
+
+    Attributes
+    ----------
+    session
+        Drawn anew by the coordinator; calls of another session are refused.
+    run
+        The run's name, under which the site keeps its files.
+    run_id
+        Of this run and no other; sealed files are bound to it.
+    resume
+        Whether it goes on from a checkpoint.
+    horizontal
+        Whether parties hold different rows of the same columns.
+    name, role
+        Who the site is.
+    joint_model
+        Whether the arbiter is to write the joint model.
+    party
+        A data party's section, paths as the plan spells them; None for the arbiter.
+    plan
+        The plan's whole text in a run with a ledger, on which every member accepts it; None without.
+    """
+
+    session: bytes
+    run: str
+    run_id: str
+    resume: bool
+    horizontal: bool
+    name: str
+    role: str
+    joint_model: bool
+    party: PartyPlan | None
+    plan: str | None = None
+
+    def to_bytes(self) -> bytes:
+        """Return the order as a message."""
+        fields = {
+            "session": self.session,
+            "run": self.run,
+            "run_id": self.run_id,
+            "resume": self.resume,
+            "horizontal": self.horizontal,
+            "name": self.name,
+            "role": self.role,
+            "joint_model": self.joint_model,
+            **_section(self.party),
+            "plan": self.plan,
+        }
+        return encode("open_role", 0, fields, _SCHEMAS["open_role"])
+
+    @classmethod
+    def from_bytes(cls, data: bytes, site: Path) -> RoleOrder:
+        """Return the order in a message, its paths taken from, and confined to, the directory `site`.
+
+        Raises
+        ------
+        ProtocolError
+            The message is damaged, a path leads out of the directory, or the order is not what the plan says.
+        """
+        message = decode(data, _SCHEMAS)
+        if message["plan"] is not None:
+            _check_is_of_plan(message)
+        party = None
+        if message["role"] != ARBITER:
+            if message["data"] is None:
+                raise ProtocolError(f"party {message['name']!r}: its section of the plan names no data file")
+            columns = message["columns"]
+            party = PartyPlan(
+                name=message["name"],
+                role=message["role"],
+                data=confined(site, message["data"]),
+                id_column=message["id_column"],
+                label_column=message["label_column"],
+                columns=None if columns is None else tuple(columns),
+                standardise=message["standardise"],
+                impute=message["impute"],
+                declines=message["declines"],
+                directory=None if message["directory"] is None else confined(site, message["directory"]),
+                seal_key=None if message["seal_key"] is None else _seal_key(site, message["seal_key"]),
+            )
+        return cls(
+            message["session"],
+            message["run"],
+            message["run_id"],
+            message["resume"],
+            message["horizontal"],
+            message["name"],
+            message["role"],
+            message["joint_model"],
+            party,
+            message["plan"],
+        )
+
+
+def _section(party: PartyPlan | None) -> dict[str, Any]:
+    """Return a party's section as fields of an order; the arbiter has none."""
+    own = party or PartyPlan(ARBITER, ARBITER, Path())
+    return {
+        "data": None if party is None else own.data.as_posix(),
+        "id_column": own.id_column,
+        "label_column": own.label_column,
+        "columns": None if own.columns is None else list(own.columns),
+        "standardise": own.standardise,
+        "impute": own.impute,
+        "declines": own.declines,
+        "directory": None if own.directory is None else own.directory.as_posix(),
+        "seal_key": None if own.seal_key is None else own.seal_key.text,
+    }
+
+
+def _check_is_of_plan(message: Message) -> None:
+    """Refuse an order that differs from the plan which the role is to accept on the ledger."""
+    name, role = message["name"], message["role"]
+    try:
+        plan = parse_plan(message["plan"], base=".")
+    except ValueError as error:
+        raise ProtocolError(f"plan: {error}") from error
+    party = next((party for party in plan.parties if party.name == name), None)
+    section = {**_section(party), "role": ARBITER if party is None else party.role, "horizontal": plan.is_horizontal}
+    differing = sorted(field for field, value in section.items() if message[field] != value)
+    if (party is None and name != ARBITER) or differing:
+        raise ProtocolError(
+            f"{role} {name!r}: what it is told to do is not what the plan says ({', '.join(differing) or 'its name'}); "
+            "the coordinator must send both from one plan"
+        )
+
+
+def _seal_key(site: Path, text: str) -> SealKey:
+    try:
+        key = parse_seal_key(text)
+    except ValueError as error:
+        raise ProtocolError(f"plan: {error}") from error
+    return FileKey(confined(site, text)) if isinstance(key, FileKey) else key
+
+
+def confined(site: Path, text: str) -> Path:
+    """Return the path that `text` means below `site`, or refuse one that leads out of it.
+
+    A plan comes from the coordinator; what a site reads for it must lie where the site put it for that purpose.
+
+    Raises
+    ------
+    ProtocolError
+        The path is absolute or leads out of the directory, directly or by a link.
+    """
+    path = PurePosixPath(text)
+    whole = (site / path).resolve()
+    if path.is_absolute() or not whole.is_relative_to(site.resolve()):
+        raise ProtocolError(
+            f"plan: the path {text!r} leads out of the site's directory; expected one below it, relative to it"
+        )
+    return whole
+
+
+def site_directory(local: Path) -> Path:
+    """Return where this site's data lie, given the folder of its local settings."""
+    given = os.environ.get(SITE_VARIABLE)
+    return Path(given) if given else local / "cipherlane"
+
+
+def run_directory(site: Path, run: str, run_id: str) -> Path:
+    """Return where a role of this site keeps its files of a run.
+
+    What an earlier run of that name left is kept under the name with the beginning of that run's id.
+    """
+    shared = os.environ.get(RUN_VARIABLE)
+    if shared:
+        return Path(f"{shared}.partial")
+    directory = site / "runs" / run
+    marker = directory / _RUN_ID_FILE
+    if marker.is_file():
+        with told(marker):
+            earlier = marker.read_text(encoding="utf-8", errors="replace").strip()
+            if earlier != run_id:
+                directory.rename(directory.with_name(f"{run}-{earlier[:_SHOWN_DIGITS]}"))
+    make_directory(directory)
+    create_whole(marker, run_id + "\n")
+    return directory

@@ -1,0 +1,81 @@
+"""A role's part in the ledger, made from the plan and the role's own directory, on whatever machine it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cipherlane.federation.plan import LedgerPlan, Plan
+from cipherlane.federation.responder import Responder
+from cipherlane.ledger import require_packages
+from cipherlane.ledger.run_files import member_directory, model_file, results_file
+from cipherlane.vertical.messages import ARBITER, COORDINATOR
+from cipherlane.vertical.sealed_files import SealedStore
+
+if TYPE_CHECKING:
+    from cipherlane.federation.witness import Witness
+    from cipherlane.ledger.accounts import Account
+    from cipherlane.ledger.member import Part
+
+_ACCOUNT_FILE = "ledger-account.sealed"
+# Commitments beside those of rounds: before the first and after the last, and room for rounds done again.
+_SPARE_ROUNDS = 1_000
+
+
+def ledger_roles(plan: Plan) -> dict[str, str]:
+    """Return every member's kind of role by its name, the coordinator among them."""
+    return {
+        COORDINATOR: COORDINATOR,
+        ARBITER: ARBITER,
+        **{party.name: party.role for party in plan.parties},
+    }
+
+
+def witness_of(role: Responder, plan: Plan, store: SealedStore, run: Path) -> Witness:
+    """Return a role with its part in the ledger before it: what an engine runs instead of the role.
+
+    Parameters
+    ----------
+    role
+        The arbiter or a data party.
+    plan
+        The plan as the role itself was given it; its text must be the same at every role.
+    store
+        The role's sealed directory, which holds its account.
+    run
+        The run's directory on this machine.
+    """
+    require_packages()
+    from cipherlane.federation.witness import Witness
+    from cipherlane.ledger.member import Member
+
+    return Witness(role, Member(part_of(role.name, role.role, plan, store, run, role.schema)))
+
+
+def part_of(name: str, role: str, plan: Plan, store: SealedStore, run: Path, schema: bytes = b"") -> Part:
+    """Return what a role brings to the ledger."""
+    from cipherlane.ledger.member import Part
+
+    section = plan.ledger or LedgerPlan()
+    return Part(
+        name=name,
+        account=_account(store),
+        directory=member_directory(run, name),
+        plan=plan.text.encode(),
+        roles=ledger_roles(plan),
+        schema=schema,
+        model=model_file(run, name, role),
+        results=results_file(run, role),
+        access_seconds=int(section.access_hours * 3600),
+        maximum_rounds=plan.training.max_iterations + _SPARE_ROUNDS,
+        accounts=section.accounts,
+    )
+
+
+def _account(store: SealedStore) -> Account:
+    """Return the account whose key lies sealed in a role's directory; made where there is none."""
+    from cipherlane.ledger.accounts import Account, new_key
+
+    if _ACCOUNT_FILE not in store.names(_ACCOUNT_FILE):
+        store.write(_ACCOUNT_FILE, new_key())
+    return Account(store.read(_ACCOUNT_FILE))

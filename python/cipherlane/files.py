@@ -1,0 +1,99 @@
+"""Files that are whole or not there: written beside their place, flushed and renamed; failures name them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cipherlane.errors import StorageError
+
+PRIVATE = 0o600
+PUBLIC = 0o666
+_UNFINISHED_SUFFIX = ".tmp"
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn an error of the operating system about `path` into `StorageError` with its name and a remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError.about(path, error) from error
+
+
+def make_directory(path: Path, mode: int = 0o777) -> None:
+    """Make a directory and its parents, if it is not there."""
+    with told(path):
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
+
+
+def write_whole(path: Path, content: bytes | str, *, mode: int = PUBLIC) -> None:
+    """Write `content` to `path`: a crash, a kill or a full disk leaves what was there before, or all of it.
+
+    Raises
+    ------
+    StorageError
+        The directory is not there or read-only, the disk is full, or it fails.
+    """
+    unfinished = path.with_name(path.name + _UNFINISHED_SUFFIX)
+    with told(path):
+        try:
+            _write(unfinished, content, mode)
+            os.replace(unfinished, path)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
+        _flush_directory(path.parent)
+
+
+def create_whole(path: Path, content: bytes | str, *, mode: int = PUBLIC) -> bool:
+    """Write `content` to `path` unless something is there; return whether it was written.
+
+    Of several processes that try at once, one writes and the others see its whole file.
+    """
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}{_UNFINISHED_SUFFIX}")
+    with told(path):
+        try:
+            _write(unfinished, content, mode)
+            os.link(unfinished, path)
+        except FileExistsError:
+            return False
+        finally:
+            unfinished.unlink(missing_ok=True)
+        _flush_directory(path.parent)
+    return True
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line to a file; `drop_unfinished_line` removes what a crash left of one."""
+    with told(path), path.open("a", encoding="utf-8") as stream:
+        stream.write(line + "\n")
+
+
+def drop_unfinished_line(path: Path) -> None:
+    """Cut off a last line that was not finished."""
+    with told(path), path.open("rb+") as stream:
+        content = stream.read()
+        if content and not content.endswith(b"\n"):
+            stream.truncate(content.rfind(b"\n") + 1)
+
+
+def _write(path: Path, content: bytes | str, mode: int) -> None:
+    data = content.encode() if isinstance(content, str) else content
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _flush_directory(path: Path) -> None:
+    # Without this a power failure may forget a rename that later ones build on.
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,29 @@
+"""The ledger of training runs: an Ethereum contract on an embedded chain or a network's, and its auditor.
+
+It records who took part, who was allowed to use which data set in every round, what each party says it sent and
+saw, and which models came out. Everything but this module needs the extra ``cipherlane[ledger]``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+_NEEDED = ("coincurve", "eth", "eth_abi", "eth_account", "web3")
+
+
+def missing_packages() -> list[str]:
+    """Return which modules of the extra ``cipherlane[ledger]`` are not installed."""
+    return [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+
+
+def require_packages() -> None:
+    """Make sure that the extra ``cipherlane[ledger]`` is installed.
+
+    Raises
+    ------
+    ValueError
+        It is not.
+    """
+    missing = missing_packages()
+    if missing:
+        raise ValueError(f"ledger: {', '.join(missing)} not installed; run: pip install 'cipherlane[ledger]'")

@@ -1,0 +1,102 @@
+"""The report of a run as one HTML page that needs nothing but itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cipherlane.report.clustering import read_clustering
+from cipherlane.report.html_parts import cards, facts, in_bytes, in_seconds, notes, page, section, table, text, verdict
+from cipherlane.report.ledger_note import LEDGER_FILE, LedgerNote, ledger_note
+from cipherlane.report.result_sections import clustering_section, convergence_section, time_section
+from cipherlane.report.run_files import is_horizontal, read_json, read_metrics
+from cipherlane.report.traffic import read_flows
+from cipherlane.report.traffic_sections import crossed_section, encryption_section, learned_section
+
+
+def render_page(run: Path) -> str:
+    """Return the HTML report of the run in a directory.
+
+    Raises
+    ------
+    ValueError
+        A file of the run is not there, was changed, or lacks what the report needs.
+    """
+    metrics = read_metrics(run)
+    flows = read_flows(run)
+    clustering = read_clustering(run)
+    quality, ledger = run / "quality.json", run / LEDGER_FILE
+    note = ledger_note(read_json(ledger), ledger) if ledger.is_file() else None
+    try:
+        body = [
+            _head(metrics),
+            convergence_section(metrics),
+            clustering_section(metrics, clustering, read_json(quality) if quality.is_file() else None),
+            time_section(metrics),
+            crossed_section(metrics, flows),
+            encryption_section(metrics, flows),
+            learned_section(metrics, flows),
+            _ledger(note),
+            _parties(metrics["parties"]),
+        ]
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError(
+            f"{run}: metrics.json or quality.json lacks what the report needs ({error}); the run's files were changed"
+        ) from None
+    return page(f"Run {metrics['plan']}", body)
+
+
+def _head(metrics: Mapping[str, Any]) -> str:
+    stop = "converged" if metrics["converged"] else "stopped at the plan's limit without converging"
+    totals = metrics["totals"]
+    return (
+        f"<header><h1>Run {text(metrics['plan'])}</h1><p>Federated Gaussian mixture, engine {text(metrics['engine'])}: "
+        f"{stop} after {len(metrics['iterations'])} iterations.</p></header>"
+        + cards(
+            [
+                ("rows of all parties" if is_horizontal(metrics) else "rows matched", f"{metrics['rows']:,}"),
+                ("components", f"{metrics['components']}"),
+                ("iterations", f"{len(metrics['iterations'])}"),
+                ("mean log-likelihood a row", f"{metrics['log_likelihood']:.4f}"),
+                ("training", in_seconds(totals["seconds"]["training"])),
+                ("crossed", in_bytes(totals["bytes"])),
+            ]
+        )
+    )
+
+
+def _ledger(note: LedgerNote | None) -> str:
+    if note is None:
+        return section("Ledger", "<p>This run kept no ledger: nothing but this directory vouches for it.</p>")
+    pairs: list[tuple[str, object]] = [
+        ("engine", note.engine),
+        ("chain", note.chain),
+        ("contract", note.contract),
+        ("head", f"{note.head}, block {note.height:,}"),
+        ("commits of this run", f"{note.commits:,}"),
+    ]
+    if note.audit is None:
+        pairs.append(("audit", "none yet; run cipherlane audit on the run directory"))
+        return section("Ledger", facts(pairs))
+    words = "everything holds" if note.audit.passed else "something does not hold"
+    pairs.append(("audit", verdict(note.audit.passed, f"{words}: {note.audit.checked:,} checks, {note.audit.when}")))
+    return section("Ledger", facts(pairs), notes(note.audit.problems) if note.audit.problems else "")
+
+
+def _parties(parties: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = (
+        (
+            name,
+            party["role"],
+            f"{party['rows']:,}",
+            party["columns"],
+            party["backend"],
+            party["threads"],
+            ", ".join(f"{library} {version}" for library, version in party["software"].items()),
+            "" if party["seconds_per_iteration"] is None else f"{party['seconds_per_iteration']:.4f}",
+        )
+        for name, party in parties.items()
+    )
+    head = ("party", "role", "rows", "columns", "backend", "threads", "software", "promised seconds an iteration")
+    return section("Parties", table(head, rows, (2, 3, 5, 7), texts=True))

@@ -1,0 +1,92 @@
+"""Reading what a run left in its directory, and the words for its figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_TIMES = (
+    ("em", "parameters and log-densities (parties)"),
+    ("encrypt", "encryption (parties)"),
+    ("add", "checking, adding and re-randomising ciphertexts (coordinator)"),
+    ("decrypt", "checking and decryption (arbiter)"),
+    ("e_step", "responsibilities (arbiter)"),
+    ("relay", "packing and carrying messages"),
+    ("key", "making and giving out the key pair"),
+    ("start", "initial responsibilities (guest)"),
+    ("parameters", "parameters to the arbiter, encrypted"),
+    ("checkpoints", "checkpoints"),
+    ("ledger", "the ledger"),
+    ("results", "models, assignments, comparison with labels"),
+    ("other", "everything else"),
+)
+_CIPHERTEXTS = (
+    ("scores_from_parties", "log-density differences, party to coordinator"),
+    ("sums_to_arbiter", "their sums, coordinator to arbiter"),
+    ("parameters_from_parties", "parameters, party to coordinator"),
+    ("parameters_to_arbiter", "parameters, coordinator to arbiter"),
+)
+# What the same figures are of where parties hold different rows.
+_HORIZONTAL_LABELS = {
+    "em": "responsibilities and sums over rows (parties)",
+    "e_step": "parameters (arbiter)",
+    "start": "centring columns, and the first model",
+    "scores_from_parties": "sums over rows, party to coordinator",
+}
+
+
+def is_horizontal(metrics: Mapping[str, Any]) -> bool:
+    """Whether the parties of a run hold different rows of the same columns."""
+    return bool(metrics["algorithm"] == "horizontal-gaussian-mixture")
+
+
+def times_of(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the names of a run's figures of time, and what each is."""
+    seconds = metrics["totals"]["seconds"]
+    return [(name, label) for name, label in _labelled(metrics, _TIMES) if name != "ledger" or name in seconds]
+
+
+def ciphertexts_of(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the names of a run's counts of ciphertexts, and what each is."""
+    return _labelled(metrics, _CIPHERTEXTS)
+
+
+def _labelled(metrics: Mapping[str, Any], labels: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
+    others = _HORIZONTAL_LABELS if is_horizontal(metrics) else {}
+    return [(name, others.get(name, label)) for name, label in labels]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the content of one of a run's JSON files.
+
+    Raises
+    ------
+    ValueError
+        It is not a JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not valid JSON ({error}); the run's files were changed") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected a JSON object, got {type(content).__name__}; the run's files were changed")
+    return content
+
+
+def read_metrics(run: Path) -> dict[str, Any]:
+    """Return the metrics of a run.
+
+    Raises
+    ------
+    ValueError
+        There are none, or they are not of this format.
+    """
+    path = run / "metrics.json"
+    if not path.is_file():
+        raise ValueError(f"{run}: not a finished run (it has no metrics.json); give what `train` printed")
+    metrics = read_json(path)
+    if metrics.get("format") != 2:
+        raise ValueError(f"{path}: format {metrics.get('format')!r} is not one this software reads")
+    return metrics

@@ -1,0 +1,147 @@
+"""Two hospitals with partly overlapping, shuffled rows align them by files and train on what they share."""
+
+from __future__ import annotations
+
+import csv
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+from cipherlane.cli import main
+from cipherlane.federation import train
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "breast_cancer"
+PLAN = """
+[model]
+components = 2
+[training]
+max_iterations = 5
+[encryption]
+key_bits = 1024
+[parties.guest]
+data = "guest_aligned.csv"
+label_column = "y"
+[parties.host]
+data = "host_aligned.csv"
+"""
+
+
+@pytest.fixture(autouse=True)
+def library() -> None:
+    pytest.importorskip("private_set_intersection.python", reason="the extra `align` is not installed")
+
+
+def _rows(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.reader(stream))
+
+
+def _write(path: Path, rows: list[list[str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows(rows)
+
+
+@pytest.fixture
+def sites(tmp_path: Path) -> dict[str, Path]:
+    """Return each site's file: the guest lacks the last 69 tumours and the host the first 100, both shuffled."""
+    rng = random.Random(8)
+    files = {}
+    for name, part in (("guest", slice(0, 500)), ("host", slice(100, None))):
+        head, *rows = _rows(EXAMPLE / f"{name}.csv")
+        at = head.index("id")
+        kept = [[f"T-{cell.zfill(4)}" if i == at else cell for i, cell in enumerate(row)] for row in rows[part]]
+        if name == "host":
+            kept[3][at] = f"  {kept[3][at]} "
+        files[name] = tmp_path / f"{name}.csv"
+        _write(files[name], [head, *rng.sample(kept, len(kept))])
+    return files
+
+
+def _run(*arguments: object) -> None:
+    assert main(["align", *map(str, arguments)]) == 0
+
+
+def test_sites_exchange_three_files_and_train_on_the_intersection(
+    sites: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there, here = tmp_path / "at_host", tmp_path / "at_guest"
+    _run("request", sites["guest"], "--dir", here, "--host", "clinic")
+    asked = capsys.readouterr().out.rpartition("code ")[2]
+    assert (here / "clinic.state").stat().st_mode & 0o077 == 0
+    there.mkdir()
+    (here / "clinic.request").rename(there / "clinic.request")
+    _run("answer", sites["host"], there / "clinic.request", "--dir", there, "--host", "clinic")
+    assert asked in capsys.readouterr().out
+    for kind, source, target in (("request", there, here), ("answer", there, here)):
+        (target / f"clinic.{kind}").write_bytes((source / f"clinic.{kind}").read_bytes())
+    _run("finish", sites["guest"], "--dir", here, "--out", tmp_path / "guest_aligned.csv")
+    (there / "clinic.result").write_bytes((here / "clinic.result").read_bytes())
+    _run("accept", sites["host"], "--dir", there, "--host", "clinic", "--out", tmp_path / "host_aligned.csv")
+    assert not [*here.glob("*.state"), *there.glob("*.state")]
+    aligned = {name: _rows(tmp_path / f"{name}_aligned.csv") for name in ("guest", "host")}
+    columns = {name: rows[0].index("id") for name, rows in aligned.items()}
+    ids = {name: [row[columns[name]] for row in rows[1:]] for name, rows in aligned.items()}
+    assert ids["guest"] == ids["host"] == sorted(ids["guest"])
+    assert len(ids["guest"]) == 400
+    original = {row[0] for row in _rows(sites["guest"])[1:]}
+    assert set(ids["guest"]) <= original
+    (tmp_path / "plan.toml").write_text(PLAN)
+    run = train(tmp_path / "plan.toml", tmp_path / "run")
+    assert run.metrics["rows"] == 400
+    # The same rows picked without the protocol give the same model, but for the order in which means are summed.
+    for name in ("guest", "host"):
+        head, *rows = _rows(sites[name])
+        kept = [[cell.strip() for cell in row] for row in rows if row[columns[name]].strip() in set(ids["guest"])]
+        _write(tmp_path / f"{name}_aligned.csv", [head, *kept])
+    direct = train(tmp_path / "plan.toml", tmp_path / "direct")
+    assert direct.log_likelihood == pytest.approx(run.log_likelihood, rel=1e-9)
+
+
+def test_one_process_aligns_files(sites: dict[str, Path], tmp_path: Path) -> None:
+    data = [f"--data={name}={path}" for name, path in sites.items()]
+    _run("local", *data, "--dir", tmp_path / "aligned")
+    rows = {name: _rows(tmp_path / "aligned" / f"{name}.csv") for name in sites}
+    assert {len(found) for found in rows.values()} == {401}
+    with pytest.raises(SystemExit):
+        main(["align", "local", "--dir", str(tmp_path)])
+
+
+def test_what_goes_wrong_is_said(
+    sites: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: object) -> str:
+        capsys.readouterr()
+        assert main(["align", *map(str, arguments)]) == 1
+        error = capsys.readouterr().err
+        assert error.startswith("cipherlane: error: ") and "Traceback" not in error
+        return error
+
+    guest, here = sites["guest"], tmp_path / "here"
+    assert "no alignment was begun there" in fails("finish", guest, "--dir", here, "--out", tmp_path / "x.csv")
+    assert "there is no id column 'number'" in fails(
+        "request", guest, "--dir", here, "--host", "a", "--id-column", "number"
+    )
+    assert "no such file" in fails("request", tmp_path / "none.csv", "--dir", here, "--host", "a")
+    assert "expected a name of letters" in fails("request", guest, "--dir", here, "--host", "../a")
+    _run("request", guest, "--dir", here, "--host", "a")
+    assert "exists already" in fails("request", guest, "--dir", here, "--host", "a")
+    assert "a.answer: no such file" in fails("finish", guest, "--dir", here, "--out", tmp_path / "x.csv")
+    request = here / "a.request"
+    there = tmp_path / "there"
+    assert "at most 10 are allowed" in fails(
+        "answer", sites["host"], request, "--dir", there, "--host", "a", "--most", 10
+    )
+    assert "exists already" in fails("finish", guest, "--dir", here, "--out", guest)
+    for name, text, expected in (
+        ("empty", "id,x\n", "expected a header line and rows"),
+        ("hole", "id,x\n,1\n", "row 1: the id is empty"),
+        ("twice", "id,x\na,1\na ,2\n", "1 ids are the same as an earlier one"),
+        ("short", "id,x\na\n", "row 1: expected 2 cells"),
+        ("quotes", 'id,x\n"a,1\n', "not valid CSV"),
+    ):
+        (tmp_path / f"{name}.csv").write_text(text)
+        assert expected in fails("request", tmp_path / f"{name}.csv", "--dir", here, "--host", name)
+    monkeypatch.setitem(sys.modules, "private_set_intersection", None)
+    assert "pip install 'cipherlane[align]'" in fails("request", guest, "--dir", here, "--host", "b")

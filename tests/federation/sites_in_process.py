@@ -1,0 +1,51 @@
+"""FLARE's sites without FLARE: hosts of roles in this process, behind lines that may lose what goes over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from cipherlane.federation import Progress, Run, load_plan, parse_plan
+from cipherlane.federation.engine import Engine, Transcript
+from cipherlane.federation.flare.engine import FlareEngine, Unreachable
+from cipherlane.federation.flare.role_host import RoleHost
+from cipherlane.federation.training import train_elsewhere
+
+
+class Line:
+    """A connection to a site that may lose what goes over it."""
+
+    def __init__(self, host: RoleHost, lose: Callable[[int], str | None] = lambda call: None) -> None:
+        self.host = host
+        self.lose = lose
+        self.calls = 0
+
+    def open_role(self, order: bytes, timeout: float) -> bytes:
+        return self.host.open_role("server", order)
+
+    def answer(self, session: bytes, number: int, method: str, data: bytes, timeout: float) -> bytes:
+        self.calls += 1
+        lost = self.lose(self.calls)
+        if lost == "request":
+            raise Unreachable("lost on the way there")
+        reply = self.host.answer("server", session, number, method, data)
+        if lost == "reply":
+            raise Unreachable("lost on the way back")
+        return reply
+
+
+def train_over(
+    plan_file: Path,
+    out: Path,
+    lines: Mapping[str, Line],
+    *,
+    resume: bool = False,
+    tell: Callable[[Progress], None] = lambda event: None,
+) -> Run:
+    """Train as FLARE's server does, over these lines."""
+    plan = parse_plan(load_plan(plan_file).text, source="plan", base=".")
+
+    def connect(transcript: Transcript, run_id: str, goes_on: bool) -> Engine:
+        return FlareEngine(plan, lines, transcript, "first", run_id, resume=goes_on, patience=0.5)
+
+    return train_elsewhere(plan, out, connect, "nvflare", resume=resume, tell=tell)

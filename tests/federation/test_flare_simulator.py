@@ -1,0 +1,83 @@
+"""The engine `nvflare` in FLARE's simulator: every role a process, and the same result bit for bit."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cipherlane.errors import MissingExtraError, ProtocolError
+from cipherlane.federation import Progress, load_plan, train
+from cipherlane.federation.flare.simulator import train_in_simulator
+
+WritePlan = Callable[..., Path]
+
+
+@pytest.fixture
+def flare() -> None:
+    pytest.importorskip("nvflare", minversion="2.9", reason="the extra `nvflare` is not installed")
+
+
+@pytest.mark.usefixtures("flare")
+def test_a_simulated_federation_gives_the_local_result_bit_for_bit(tmp_path: Path, write_plan: WritePlan) -> None:
+    plan = write_plan(widths=(2, 2, 3), training__checkpoint_every=4, privacy__responsibility_decimals=3)
+    local = train(plan, tmp_path / "local")
+    events: list[Progress] = []
+    run = train(plan, tmp_path / "flare", engine="nvflare", progress=events.append)
+    assert run.directory == tmp_path / "flare"
+    for name in ("guest", "host1", "host2", "joint"):
+        ours, theirs = (root / "models" / f"{name}.npz" for root in (run.directory, local.directory))
+        assert ours.read_bytes() == theirs.read_bytes(), name
+    assert (run.directory / "assignments.csv").read_bytes() == (local.directory / "assignments.csv").read_bytes()
+    for field in ("round", "log_likelihood", "change", "counts", "weights", "converged"):
+        assert [r[field] for r in run.metrics["iterations"]] == [r[field] for r in local.metrics["iterations"]]
+    assert run.metrics["engine"] == "nvflare"
+    assert run.metrics["totals"]["messages"] == local.metrics["totals"]["messages"]
+    assert [event.record.round for event in events if event.record is not None] == [1, 2, 3, 4, 5, 6]
+    assert len([event for event in events if event.message is not None]) == run.metrics["totals"]["messages"]
+    page = (run.directory / "report.html").read_text(encoding="utf-8")
+    assert "engine nvflare" in page and "Parties worked at the same time" in page
+
+
+@pytest.mark.usefixtures("flare")
+def test_a_refusal_at_a_site_ends_the_run_in_the_same_words(tmp_path: Path, write_plan: WritePlan) -> None:
+    plan = write_plan()
+    host = tmp_path / "host1.csv"
+    lines = host.read_text().splitlines()
+    host.write_text("\n".join(lines[:-3]))
+    with pytest.raises(ProtocolError, match="3 only at 'guest'"):
+        train(plan, tmp_path / "runs" / "flare", engine="nvflare")
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+@pytest.mark.usefixtures("flare")
+def test_a_job_carries_settings_only_and_sites_get_no_plan(tmp_path: Path, write_plan: WritePlan) -> None:
+    from cipherlane.federation.flare.job import export_job
+
+    job = export_job(load_plan(write_plan()), "first", tmp_path / "job")
+    files = sorted(str(path.relative_to(job)) for path in job.rglob("*") if path.is_file())
+    assert files == [
+        *(f"app_{name}/config/config_fed_client.json" for name in ("arbiter", "guest", "host1")),
+        "app_server/config/config_fed_server.json",
+        "meta.json",
+    ]
+    for name in ("arbiter", "guest", "host1"):
+        text = (job / f"app_{name}" / "config" / "config_fed_client.json").read_text()
+        assert '"plan"' not in text and ".csv" not in text
+
+
+def test_what_the_simulator_cannot_do_is_said(
+    tmp_path: Path, write_plan: WritePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = load_plan(write_plan())
+    for name in [name for name in sys.modules if name.split(".")[0] == "nvflare"]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("job", "server", "site"):
+        monkeypatch.delitem(sys.modules, f"cipherlane.federation.flare.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "nvflare", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'cipherlane\[nvflare\]'"):
+        train_in_simulator(plan, tmp_path / "x", resume=False, tell=lambda event: None, keep_messages=False)
+    with pytest.raises(ValueError, match="kept by engine 'local' alone"):
+        train(plan, tmp_path / "x", engine="nvflare", keep_messages=True)
