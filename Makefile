@@ -90,7 +90,7 @@ test-packages:
 	fi
 
 $(VENV)/.installed: $(SOURCES) | debian-packages
-	@echo "Setting up $(VENV): packages are downloaded and the native module is compiled; this takes a minute or two."
+	@echo "Setting up $(VENV): packages are downloaded and the native module is compiled; this takes a minute or two, and some more where nvcc compiles for GPUs."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
