@@ -56,7 +56,8 @@ def inverse_factors(module: ArrayModule, matrices: Array) -> tuple[Array, Array,
     residual = xp.tril(xp.abs(xp.matmul(lower, xp.swapaxes(lower, -1, -2)) - lower_halves))
     bound = 2 * (width + 4) * _EPSILON * scales[:, :, np.newaxis] * scales[:, np.newaxis, :]
     # A comparison with NaN is false.
-    definite = (diagonal > 0).all(axis=-1) & (residual <= bound).all(axis=-1).all(axis=-1)
+    least = (width + 1) * _EPSILON * scales**2
+    definite = ((diagonal > 0) & (diagonal**2 > least)).all(axis=-1) & (residual <= bound).all(axis=-1).all(axis=-1)
     # One after the other: CuPy solves stacks only since version 14.
     identity = xp.eye(width)
     inverse = xp.stack(
