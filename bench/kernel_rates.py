@@ -238,7 +238,7 @@ def document(compiled: Compiled, rows: list[RateRow]) -> dict[str, Any]:
     return {
         "schema": "cipherlane-predicted-rates",
         "measured": False,
-        "note": "computed from compiled code; nothing here was measured on a GPU",
+        "note": "computed from compiled code, not measured",
         "nvcc": compiled.nvcc,
         "lanes_a_clock": {
             "multiply": MULTIPLY_LANES,
