@@ -25,7 +25,7 @@ WritePlan = Callable[..., Path]
 SCRIPT = Path(__file__).with_name("killed_runs.py")
 ROUNDS = 3
 KINDS = ("vertical", "vertical, ledger", "horizontal", "horizontal, ledger")
-# `make kills` makes 50 kills of each sort in runs of each kind; all tests together fewer, fewest where runs take longer.
+# `make kills` makes 50 kills of each sort in runs of each kind; a run of all tests fewer, fewest where it takes longer.
 KILLS = os.environ.get("CIPHERLANE_TEST_KILLS")
 
 

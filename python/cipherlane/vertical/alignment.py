@@ -7,8 +7,8 @@ and compares. It then tells each host which of the host's ids all parties share,
 Nothing here opens a file or a connection: each step takes bytes and gives bytes, whatever carries them. With several
 hosts the guest goes through the steps with each and tells all of them what is common to all.
 
-An exchange that only counts, for parties that should have no id in common, ends with the answer: the host returns what it
-has blinded twice in an order of its own, so that the guest learns how many ids both have and not which.
+An exchange that only counts, for parties that should have no id in common, ends with the answer: the host returns what
+it has blinded twice in sorted order, so that the guest learns how many ids both have and not which.
 """
 
 from __future__ import annotations
