@@ -2,8 +2,8 @@
 
 ``python small_disk.py PLAN DISK OUT < moments.json``, within a mount namespace of its own (``unshare --mount``): a
 small file system is mounted on DISK, which nobody else sees and which goes when this process ends. For each moment, a
-stage of `Progress` or the number of a round, the disk is filled to its last byte when training comes to it. The finished
-run is copied to OUT.
+stage of `Progress` or the number of a round, the disk is filled to its last byte when training comes to it. The run is
+copied to OUT once it is finished.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from cipherlane.federation.horizontal_arbiter import HorizontalArbiter
 from cipherlane.federation.models import load_models
 from cipherlane.federation.transcript_check import Secrets, check_transcript
 from cipherlane.horizontal.mixture_party import cluster_centres, drawn_responsibilities, nearest
-from cipherlane.report import render_report
+from cipherlane.report import render_page, render_report
 from cipherlane.vertical.tables import read_csv
 
 WriteParties = Callable[..., Path]
@@ -107,6 +107,16 @@ def test_a_run_directory_holds_each_party_s_result(tmp_path: Path, write_parties
     assert "sums over rows, party to coordinator" in report
     assert "those of the other parties together" in report
     assert "of its rows can estimate" not in report and "responsibilities (arbiter)" not in report
+    page = render_page(run.directory)
+    assert "Gaussian mixture, rows divided between 3 parties" in page
+    # What is said of parties with the same rows is not so here.
+    for wrong in ("salted digests", "are rounded to", "parameters, party to coordinator", "final responsibilities"):
+        assert wrong not in page, wrong
+    for right in ("guest's labels", "host2's labels", "the guest&#x27;s column names", "</span>host1</li>"):
+        assert right in page, right
+    assert "assignments lie with them" not in page
+    (run.directory / "assignments-host1.csv").unlink()
+    assert "Drawn are the rows of guest, host2" in render_page(run.directory)
     counted = run.metrics["totals"]["ciphertexts"]
     # 46 numbers at 16 slots of 63 bits take 3 ciphertexts, in every round and at the start; columns' sums 8 and 4 at
     # 8 slots of 127 bits.
