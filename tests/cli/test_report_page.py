@@ -198,7 +198,10 @@ def test_plots_read_well_on_narrow_pages_and_beside_each_other(trained: Path) ->
     assert style is not None
     # 460 units shrink to some 310 pixels on a telephone: 16 of them are 11 pixels then.
     assert re.search(r"@media \(max-width: 640px\).*svg text \{ font-size: 16px; \}", style[1], re.DOTALL)
-    assert "align-items: end" in style[1]
+    # Titles, legends and drawings of neighbours share their lines, whether there is a legend or not.
+    assert "grid-template-rows: subgrid; grid-row: span 3" in style[1] and re.search(
+        r"svg \{[^}]*grid-row: 3", style[1]
+    )
     svg = standing_bars("t", "x", "y", ["a"], [Series("rows", [250_000.0])])
     labels = re.findall(r'<text x="([\d.]+)" [^>]*text-anchor="end">([^<]+)</text>', svg)
     assert labels[-1][1] in ("250,000", "300,000")
