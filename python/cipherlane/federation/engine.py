@@ -130,8 +130,8 @@ class Transcript:
                 raise ValueError(f"{path}: line {number}: not an entry of a transcript; the file was changed") from None
         self.count = len(lines)
 
-    def record(self, sender: str, receiver: str, data: bytes) -> None:
-        """Append one message."""
+    def record(self, sender: str, receiver: str, data: bytes, *, answers: str | None = None) -> None:
+        """Append one message, which answers another of the kind `answers` if it answers any."""
         kind, round_number = peek(data)
         entry = TranscriptEntry(
             self.count,
@@ -144,7 +144,8 @@ class Transcript:
             self.commitment,
             None if self.commitment is None else self._session,
         )
-        if not is_witnessed(kind):
+        # A role that refuses a message of the ledger commits to that as little as to the message.
+        if not is_witnessed(kind) or not is_witnessed(answers or kind):
             self.ledger_entries.append(entry)
             if self._keep_messages:
                 self.ledger_messages.append(data)
@@ -195,5 +196,5 @@ class LocalEngine:
                 raise ProtocolError(f"engine: expected one of the roles {sorted(self._roles)}, got {name!r}")
             self.transcript.record(COORDINATOR, name, data)
             replies[name] = self._roles[name].call(method, data)
-            self.transcript.record(name, COORDINATOR, replies[name])
+            self.transcript.record(name, COORDINATOR, replies[name], answers=method)
         return replies
