@@ -314,3 +314,37 @@ def test_a_copy_that_another_process_holds_open_is_named_and_the_run_goes_on_aft
             train(plan, tmp_path / "run", progress=_at_round(2, hold))
     run = train(plan, tmp_path / "run", resume=True)
     assert _audited(run.directory)[0] is None
+
+
+def test_a_ledger_that_is_behind_its_run_is_refused_until_a_copy_is_back(tmp_path: Path, write_plan: WritePlan) -> None:
+    plan = write_plan(ledger__access_hours=1.0, training__max_iterations=3, training__checkpoint_every=1)
+    ledger, copies = tmp_path / "run.partial" / "ledger", tmp_path / "copies"
+
+    def copy() -> None:
+        shutil.copytree(ledger, copies)
+
+    def stop(event: Progress) -> None:
+        _at_round(1, copy)(event)
+        _at_round(2, _stop)(event)
+
+    with pytest.raises(Stopped):
+        train(plan, tmp_path / "run", progress=stop)
+    newest = ledger.rename(tmp_path / "newest")
+    for older, found in ((copies, 2), (None, 0)):
+        if older is None:
+            (ledger / "agreement.json").parent.mkdir()
+            shutil.copy(newest / "agreement.json", ledger)
+        else:
+            shutil.copytree(older, ledger)
+        expected = (
+            f"behind the run: {found} commitments of each member stand on it, 3 were seen there before; put a member"
+        )
+        with pytest.raises(LedgerError, match=expected):
+            train(plan, tmp_path / "run", resume=True)
+        shutil.rmtree(ledger)
+    # One member's copy is enough.
+    ledger.mkdir()
+    shutil.copy(newest / "agreement.json", ledger)
+    shutil.copytree(newest / "guest", ledger / "guest")
+    run = train(plan, tmp_path / "run", resume=True)
+    assert _audited(run.directory)[0] is None

@@ -132,3 +132,28 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path, write_plan: Writ
 def test_resuming_where_nothing_began_begins(tmp_path: Path, short_plan: Path) -> None:
     (tmp_path / "run.partial").mkdir()
     check_same(train(short_plan, tmp_path / "run", resume=True).directory, train(short_plan, tmp_path / "b").directory)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("run.json", "missing, though the run has checkpoints; put it back from a copy"),
+        ("transcript.jsonl", "missing, though the run has checkpoints; put it back from a copy"),
+        ("parties/guest/accepted.sealed", "expected a sealed file, found none"),
+        ("parties/host1/table.sealed", "expected a sealed file, found none"),
+    ],
+)
+def test_a_file_that_went_missing_is_named_and_the_run_goes_on_once_it_is_back(
+    tmp_path: Path, short_plan: Path, name: str, expected: str
+) -> None:
+    whole = train(short_plan, tmp_path / "whole")
+    with pytest.raises(InterruptedError):
+        train(short_plan, tmp_path / "run", progress=_stop_after(2))
+    path = tmp_path / "run.partial" / name
+    content = path.read_bytes()
+    path.unlink()
+    with pytest.raises(ValueError, match=expected) as caught:
+        train(short_plan, tmp_path / "run", resume=True)
+    assert str(path) in str(caught.value)
+    path.write_bytes(content)
+    check_same(train(short_plan, tmp_path / "run", resume=True).directory, whole.directory)

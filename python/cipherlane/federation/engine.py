@@ -93,6 +93,8 @@ class Transcript:
         How many messages the run has seen and their size, with those of earlier sessions in the file.
     commitment
         The number of the commitment that messages now fall under; None without a ledger.
+    last_commitment
+        The highest such number in the file as it was found; None if it had none.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Transcript:
         self.ledger_entries: list[TranscriptEntry] = []
         self.ledger_messages: list[bytes] = []
         self.commitment: int | None = None
+        self.last_commitment: int | None = None
         self._session = 1
         self._path = path
         self._keep_messages = keep_messages
@@ -126,6 +129,8 @@ class Transcript:
                 entry = json.loads(line)
                 self.total_bytes += entry["bytes"]
                 self._session = max(self._session, entry.get("session", 0) + 1)
+                if "commitment" in entry:
+                    self.last_commitment = max(self.last_commitment or 0, entry["commitment"])
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise ValueError(f"{path}: line {number}: not an entry of a transcript; the file was changed") from None
         self.count = len(lines)

@@ -216,6 +216,11 @@ class Member:
         return self.head if self._network is None else self._network.head()
 
     @property
+    def commitments(self) -> int:
+        """How many commitments of this member stand on the ledger; 0 before the contract lies there."""
+        return self.next_commitment if self._chain.code(self._agreed.contract) else 0
+
+    @property
     def next_commitment(self) -> int:
         """The number of this member's next commitment."""
         if self._next_commitment is None:
