@@ -3,7 +3,7 @@
 # make gpu-test, gpu-bench, gpu-profile  the backend "cuda" on this machine's GPU, see docs/gpu.md
 # make flare-poc   provision a server, two sites and an arbiter with certificates on this machine, and train
 # make sanitize  the C++ batches under ASan, UBSan and TSan         make fuzz SECONDS=60  every parser
-# make kills  kill 50 training runs at random, and compare what resuming them ends with
+# make kills  kill training runs of each kind, 50 times at random and 50 between operations, and compare what resuming ends with
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -62,7 +62,7 @@ fuzz: $(VENV)/.installed
 
 KILLS ?= 50
 kills: $(VENV)/.installed
-	CIPHERLANE_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/federation/test_nothing_is_lost.py
+	CIPHERLANE_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/federation/test_kills.py
 
 clean:
 	rm -rf $(VENV) build python/cipherlane/*.so python/*.egg-info

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from cipherlane.vertical.alignment import Answering, Asking, align, check_code
+from cipherlane.vertical.alignment import Answering, Asking, align, check_code, count_common
 from cipherlane.vertical.id_files import IdFile
 from cipherlane.vertical.identifiers import IdRules
 
@@ -22,7 +23,12 @@ EXAMPLES = """\
 
   cipherlane align local --data guest=guest.csv --data clinic=host.csv --dir aligned     # all in one process
 
-Each ends with the rows whose ids all have, in the same order; train on these files. With several hosts the guest gives
+  the guest                           cipherlane align request north.csv --dir check --host south --count
+  the host                            cipherlane align answer south.csv south.request --dir check --host south
+  the guest                           cipherlane align count north.csv --dir check      # how many ids both have
+
+The last three only count: parties that train on different patients of the same columns should have none in common. The
+others end with the rows whose ids all have, in the same order; train on these files. With several hosts the guest gives
 --host once for each, and finishes when all answers lie in its directory. The guest learns which ids it shares with each
 host, a host which ids all parties share; of other ids they learn the number. docs/privacy.md says all of it. Files
 *.state are secret and are deleted once they have served. Compare the codes that are printed over the telephone.
@@ -37,6 +43,7 @@ def add_steps(parser: argparse.ArgumentParser) -> None:
     request = _step(steps, "request", _request, "guest: blind the own ids, for each host")
     _add_data(request)
     request.add_argument("--host", action="append", required=True, metavar="NAME", help="a host; once for each")
+    request.add_argument("--count", action="store_true", help="ask only how many ids are common, not which")
     answer = _step(steps, "answer", _answer, "host: blind the guest's ids again, and the own ones")
     _add_data(answer)
     answer.add_argument("request", type=Path, metavar="REQUEST", help="the file NAME.request that the guest sent")
@@ -45,6 +52,8 @@ def add_steps(parser: argparse.ArgumentParser) -> None:
     finish = _step(steps, "finish", _finish, "guest: find the ids all have, and tell the hosts")
     _add_data(finish)
     finish.add_argument("--out", type=Path, required=True, metavar="FILE", help="CSV file to write")
+    count = _step(steps, "count", _count, "guest: how many ids are common, after a request with --count")
+    _add_data(count)
     accept = _step(steps, "accept", _accept, "host: take the ids all have")
     _add_data(accept)
     accept.add_argument("--host", required=True, metavar="NAME", help="this host's name")
@@ -53,7 +62,8 @@ def add_steps(parser: argparse.ArgumentParser) -> None:
     local.add_argument(
         "--data", action="append", required=True, metavar="PARTY=FILE", help="a party's CSV file; the guest's first"
     )
-    _add_common(local)
+    local.add_argument("--count", action="store_true", help="only print how many ids each two parties have in common")
+    _add_common(local, dir_required=False)
 
 
 def _step(
@@ -78,9 +88,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     _add_common(parser)
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
+def _add_common(parser: argparse.ArgumentParser, *, dir_required: bool = True) -> None:
     parser.add_argument(
-        "--dir", type=Path, required=True, metavar="DIR", help="directory for the files of the exchange"
+        "--dir", type=Path, required=dir_required, metavar="DIR", help="directory for the files of the exchange"
     )
     parser.add_argument("--id-column", default="id", metavar="NAME", help="the column of ids (default: id)")
     parser.add_argument("--fold-case", action="store_true", help="upper and lower case are the same, at all parties")
@@ -92,7 +102,7 @@ def _request(options: argparse.Namespace) -> int:
         raise ValueError("--host: a name is given twice; give one name for each host")
     for host in options.host:
         request = _file(options, host, "request")
-        asking = Asking.begin(ids, _rules(options), str(options.data))
+        asking = Asking.begin(ids, _rules(options), str(options.data), only_count=options.count)
         _write_secret(_file(options, host, "state"), asking.to_bytes())
         _write(request, asking.request)
         print(f"{request}: send it to {host}; code {check_code(asking.request)}")
@@ -104,26 +114,25 @@ def _answer(options: argparse.Namespace) -> int:
     request = _bytes(options.request)
     answering = Answering.to(request, ids, _rules(options), source=str(options.data), most_asked=options.most)
     answer = _file(options, options.host, "answer")
-    _write_secret(_file(options, options.host, "state"), answering.to_bytes())
+    if not answering.only_count:
+        _write_secret(_file(options, options.host, "state"), answering.to_bytes())
+    answer.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write(answer, answering.answer)
-    print(f"{options.request}: asks about {answering.asked} ids; code {check_code(request)}")
+    wanted = "how many of {} ids are here, not which" if answering.only_count else "about {} ids"
+    print(f"{options.request}: asks {wanted.format(answering.asked)}; code {check_code(request)}")
     print(f"{answer}: send it back to the guest; code {check_code(answering.answer)}")
     return 0
 
 
 def _finish(options: argparse.Namespace) -> int:
     table = _read(options)
-    hosts = sorted(path.stem for path in options.dir.glob("*.state"))
-    if not hosts:
-        raise ValueError(f"{options.dir}: no alignment was begun there; start with `cipherlane align request`")
+    begun = _begun(options, table, only_count=False)
     _check_free(options.out)
     rules = _rules(options)
     shared = set(rules.apply(table.ids, table.source))
     exchanges = []
-    for host in hosts:
+    for host, asking in begun:
         answer = _bytes(_file(options, host, "answer"))
-        state, request = _bytes(_file(options, host, "state")), _bytes(_file(options, host, "request"))
-        asking = Asking.from_bytes(state, request, table.ids, table.source)
         found = asking.common(answer)
         print(f"{host}: shares {len(found)} ids; code {check_code(answer)}")
         shared.intersection_update(found)
@@ -138,6 +147,37 @@ def _finish(options: argparse.Namespace) -> int:
         _file(options, host, "state").unlink()
     print(f"{options.out}: {len(common)} of {len(table.rows)} rows")
     return 0
+
+
+def _count(options: argparse.Namespace) -> int:
+    for host, asking in _begun(options, _read(options), only_count=True):
+        answer = _bytes(_file(options, host, "answer"))
+        print(f"{host}: {_told_count(asking.count(answer))}; code {check_code(answer)}")
+        _file(options, host, "state").unlink()
+    return 0
+
+
+def _told_count(count: int) -> str:
+    return f"{count} ids in common" if count != 1 else "1 id in common"
+
+
+def _begun(options: argparse.Namespace, table: IdFile, *, only_count: bool) -> list[tuple[str, Asking]]:
+    """Return the exchanges that were begun in the directory, by the names of their hosts."""
+    hosts = sorted(path.stem for path in options.dir.glob("*.state"))
+    if not hosts:
+        raise ValueError(f"{options.dir}: no alignment was begun there; start with `cipherlane align request`")
+    begun = []
+    for host in hosts:
+        state, request = _bytes(_file(options, host, "state")), _bytes(_file(options, host, "request"))
+        asking = Asking.from_bytes(state, request, table.ids, table.source)
+        if asking.only_count != only_count:
+            end = "count" if asking.only_count else "finish"
+            how = "with" if asking.only_count else "without"
+            raise ValueError(
+                f"{_file(options, host, 'request')}: it was made {how} --count; end it with `cipherlane align {end}`"
+            )
+        begun.append((host, asking))
+    return begun
 
 
 def _accept(options: argparse.Namespace) -> int:
@@ -163,6 +203,12 @@ def _local(options: argparse.Namespace) -> int:
     if len(files) < 2:
         raise ValueError("--data: expected at least two parties, got one")
     tables = {name: IdFile.read(path, options.id_column) for name, path in files.items()}
+    if options.count:
+        for (one, first), (other, second) in itertools.combinations(tables.items(), 2):
+            print(f"{one} and {other}: {_told_count(count_common(first.ids, second.ids, _rules(options)))}")
+        return 0
+    if options.dir is None:
+        raise ValueError("--dir: name the directory for the aligned files, or give --count to write none")
     outputs = {name: options.dir / f"{name}.csv" for name in files}
     for path in outputs.values():
         _check_free(path)

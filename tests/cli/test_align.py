@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+import shutil
 import sys
 from pathlib import Path
 
@@ -106,6 +107,35 @@ def test_one_process_aligns_files(sites: dict[str, Path], tmp_path: Path) -> Non
     assert {len(found) for found in rows.values()} == {401}
     with pytest.raises(SystemExit):
         main(["align", "local", "--dir", str(tmp_path)])
+
+
+def test_parties_learn_how_many_ids_they_share_and_nothing_is_written(
+    sites: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    _run("request", sites["guest"], "--dir", here, "--host", "clinic", "--count")
+    _run("answer", sites["host"], here / "clinic.request", "--dir", there, "--host", "clinic")
+    assert "asks how many of 500 ids are here, not which" in capsys.readouterr().out
+    assert not list(there.glob("*.state"))
+    shutil.copy(there / "clinic.answer", here)
+    out = tmp_path / "x.csv"
+    assert main(["align", "finish", str(sites["guest"]), "--dir", str(here), "--out", str(out)]) == 1
+    assert "it was made with --count; end it with `cipherlane align count`" in capsys.readouterr().err
+    _run("count", sites["guest"], "--dir", here)
+    assert "clinic: 400 ids in common" in capsys.readouterr().out
+    assert not list(here.glob("*.state")) and not out.exists()
+    third = tmp_path / "third.csv"
+    _write(third, [["id", "x"], ["T-0001", "1"]])
+    data = [f"--data={name}={path}" for name, path in {**sites, "third": third}.items()]
+    _run("local", *data, "--count")
+    told = capsys.readouterr().out.splitlines()
+    ids = {name: {row[0].strip() for row in _rows(path)[1:]} for name, path in sites.items()}
+    assert told[0] == "guest and host: 400 ids in common"
+    for line, name in zip(told[1:], ("guest", "host"), strict=True):
+        count = len(ids[name] & {"T-0001"})
+        assert line == f"{name} and third: " + ("1 id in common" if count else "0 ids in common")
+    assert main(["align", "local", *data]) == 1
+    assert "--dir: name the directory for the aligned files" in capsys.readouterr().err
 
 
 def test_what_goes_wrong_is_said(

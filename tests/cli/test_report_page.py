@@ -14,8 +14,8 @@ import pytest
 
 from cipherlane.cli import main
 from cipherlane.report import render_page
-from cipherlane.report.svg import Series, lying_bars, nice_ticks, standing_bars, whole_ticks
-from cipherlane.report.traffic import KINDS
+from cipherlane.report.svg import Series, line_chart, lying_bars, nice_ticks, standing_bars, whole_ticks
+from cipherlane.report.traffic import HORIZONTAL_KINDS, KINDS
 from cipherlane.vertical.messages import EDGES
 
 FILES = ("metrics.json", "quality.json", "transcript.jsonl", "assignments.csv", "status.json")
@@ -131,6 +131,7 @@ def test_what_a_run_names_cannot_break_the_page(run: Path) -> None:
 
 def test_every_kind_of_message_is_explained() -> None:
     assert set(KINDS) == set(EDGES)
+    assert set(HORIZONTAL_KINDS) < set(KINDS)
 
 
 def _append(run: Path, **entry: object) -> None:
@@ -178,6 +179,38 @@ def test_the_ledger_is_told_if_there_is_one(run: Path) -> None:
         (run / "ledger.json").write_text(json.dumps(broken))
         with pytest.raises(ValueError, match=expected):
             render_page(run)
+
+
+def test_what_the_ledger_took_is_told_beside_the_run_s_own(run: Path) -> None:
+    def add(metrics: dict[str, Any]) -> None:
+        metrics["totals"]["seconds"].update(training=9.5, ledger=2.25)
+        metrics["ledger"] = {"messages": 1234, "bytes": 5_600_000}
+
+    assert "for the ledger" not in render_page(run)
+    _edit(run / "metrics.json", add)
+    text = Reader(render_page(run)).text
+    assert "Training took 9.500 s in all, 2.250 s of it for the ledger." in text
+    assert "The ledger's own 1,234 messages, 5.6 MB of blocks and transactions, are not among them." in text
+
+
+def test_plots_read_well_on_narrow_pages_and_beside_each_other(trained: Path) -> None:
+    style = re.search(r"<style>(.*?)</style>", render_page(trained), re.DOTALL)
+    assert style is not None
+    # 460 units shrink to some 310 pixels on a telephone: 16 of them are 11 pixels then.
+    assert re.search(r"@media \(max-width: 640px\).*svg text \{ font-size: 16px; \}", style[1], re.DOTALL)
+    # Titles, legends and drawings of neighbours share their lines, whether there is a legend or not.
+    assert "grid-template-rows: subgrid; grid-row: span 3" in style[1] and re.search(
+        r"svg \{[^}]*grid-row: 3", style[1]
+    )
+    svg = standing_bars("t", "x", "y", ["a"], [Series("rows", [250_000.0])])
+    labels = re.findall(r'<text x="([\d.]+)" [^>]*text-anchor="end">([^<]+)</text>', svg)
+    assert labels[-1][1] in ("250,000", "300,000")
+    # They end there, and stay clear of the axis's name at 15, at the larger size too.
+    assert all(float(end) - len(label) * 16 * 0.5 > 20 for end, label in labels)
+
+
+def test_a_number_below_zero_has_a_minus_sign() -> None:
+    assert ">−10.4<" in line_chart("t", "x", "y", [1, 2], [-10.6, -9.9])
 
 
 def test_files_that_were_changed_are_named(run: Path) -> None:

@@ -12,6 +12,10 @@ from cipherlane.paillier.public_key import WeakKeyWarning
 
 WritePlan = Callable[..., Path]
 
+# Of a horizontal federation: the columns of all parties, and how many rows each has.
+_COLUMNS = ("a", "b", "c", "d")
+_SIZES = {2: (70, 50), 3: (60, 37, 23), 5: (40, 30, 25, 5, 20)}
+
 
 def pytest_configure(config: pytest.Config) -> None:
     # 1024-bit keys keep these tests fast; the warning that they are weak is expected.
@@ -81,6 +85,44 @@ def write_plan_into(overlapping_clusters: np.ndarray) -> WritePlan:
 def write_plan(tmp_path: Path, write_plan_into: WritePlan) -> WritePlan:
     """Return `write_plan_into` for this test's own directory."""
     return functools.partial(write_plan_into, tmp_path)
+
+
+@pytest.fixture
+def write_parties(tmp_path: Path, overlapping_clusters: np.ndarray) -> WritePlan:
+    """Return a function that writes a plan and one table a party, with the columns in its own order."""
+
+    def write(
+        parties: int = 2,
+        values: np.ndarray | None = None,
+        model: str = "",
+        encryption: str = "key_bits = 1024",
+        training: str = "max_iterations = 6\ntolerance = 0.0",
+        party: str = "",
+    ) -> Path:
+        data = (
+            overlapping_clusters[:, : len(_COLUMNS)] * [1, 50, 1e-3, 1] + [0, 1e6, 0, -3] if values is None else values
+        )
+        rng = np.random.default_rng(7)
+        lines = ["[model]", 'algorithm = "horizontal-gaussian-mixture"', "components = 3", "seed = 4", model]
+        lines += ["[training]", training, "[encryption]", encryption]
+        start = 0
+        for number, size in enumerate(_SIZES[parties]):
+            name = "guest" if number == 0 else f"host{number}"
+            order = np.arange(len(_COLUMNS)) if number == 0 else rng.permutation(len(_COLUMNS))
+            with (tmp_path / f"{name}.csv").open("w", newline="") as stream:
+                writer = csv.writer(stream)
+                writer.writerow(["id", "y", *(_COLUMNS[j] for j in order)])
+                for i in range(start, start + size):
+                    row = ["" if np.isnan(v) else repr(v) for v in data[i, order].tolist()]
+                    writer.writerow([f"p{i:03d}", "yn"[int(data[i, 0] > 0)], *row])
+            lines += [f"[parties.{name}]", f'role = "{"guest" if number == 0 else "host"}"', f'data = "{name}.csv"']
+            lines += ['label_column = "y"', party]
+            start += size
+        path = tmp_path / "plan.toml"
+        path.write_text("\n".join(lines))
+        return path
+
+    return write
 
 
 def _section(name: str, fields: dict[str, object]) -> str:

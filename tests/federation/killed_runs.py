@@ -5,7 +5,8 @@ A script of its own so that children fork from a process that has imported every
 at one run, tried in turn with ``resume=True``; an attempt is
 
 - ``{"after": share}``: SIGKILL after that share of an undisturbed run's time,
-- ``{"at": share}``: SIGKILL at that share of the operations on files that an undisturbed run makes,
+- ``{"at": share}``: SIGKILL at that share of the operations on files, and on a ledger's databases, that an undisturbed
+  run makes,
 - ``{"full": share}``: from that share of the flushes on, the disk is full,
 - ``{}``: nothing happens to it.
 """
@@ -13,6 +14,7 @@ at one run, tried in turn with ``resume=True``; an attempt is
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import os
 import signal
@@ -29,25 +31,44 @@ sys.modules["matplotlib"] = None  # type: ignore[assignment]
 import numpy as np  # noqa: E402
 
 from cipherlane import mixture  # noqa: E402
-from cipherlane.federation import train  # noqa: E402
+from cipherlane.federation import load_plan, train  # noqa: E402
 
 _WATCHED = {"open", "os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
 
 
 class FileOperations:
-    """Counts changes to files below a directory, and calls `reached` before number `limit`, from 0."""
+    """Counts changes to files below a directory and to databases, and kills this process before number `limit`, from 0.
+
+    SQLite changes files where Python does not see it: what is written to a ledger's database is counted by statement.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.count = 0
         self._directory = str(directory)
         self.limit: int | None = None
         sys.addaudithook(self._heard)
+        if "cipherlane.ledger.store" in sys.modules:
+            self._watch_databases()
 
     def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event not in _WATCHED or not str(arguments[0]).startswith(self._directory):
             return
         if event == "open" and not self._writes(arguments):
             return
+        self._next()
+
+    def _watch_databases(self) -> None:
+        store = sys.modules["cipherlane.ledger.store"].RecordStore
+        execute = store._execute
+
+        def counted(records: Any, statement: str, *values: bytes) -> Any:
+            if not statement.startswith("select"):
+                self._next()
+            return execute(records, statement, *values)
+
+        store._execute = counted
+
+    def _next(self) -> None:
         if self.limit == self.count:
             os.kill(os.getpid(), signal.SIGKILL)
         self.count += 1
@@ -119,7 +140,13 @@ def main(plan: Path, directory: Path) -> None:
         }
 
     load_kernels()
+    if load_plan(plan).ledger is not None:
+        # Once for all children too.
+        importlib.import_module("cipherlane.ledger.session")
+        importlib.import_module("cipherlane.ledger.member")
     whole = forked(measured)
+    if "error" in whole:
+        sys.exit(f"the undisturbed run failed: {whole['message']}")
     print(json.dumps(whole), flush=True)
     for number, attempts in enumerate(json.load(sys.stdin)):
         out = directory / f"trial{number}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,50 +16,11 @@ from cipherlane.federation.horizontal_arbiter import HorizontalArbiter
 from cipherlane.federation.models import load_models
 from cipherlane.federation.transcript_check import Secrets, check_transcript
 from cipherlane.horizontal.mixture_party import cluster_centres, drawn_responsibilities, nearest
-from cipherlane.report import render_report
+from cipherlane.report import render_page, render_report
 from cipherlane.vertical.tables import read_csv
 
 WriteParties = Callable[..., Path]
 COLUMNS = ("a", "b", "c", "d")
-SIZES = {2: (70, 50), 3: (60, 37, 23), 5: (40, 30, 25, 5, 20)}
-
-
-@pytest.fixture
-def write_parties(tmp_path: Path, overlapping_clusters: np.ndarray) -> WriteParties:
-    """Return a function that writes a plan and one table a party, with the columns in its own order."""
-
-    def write(
-        parties: int = 2,
-        values: np.ndarray | None = None,
-        model: str = "",
-        encryption: str = "key_bits = 1024",
-        training: str = "max_iterations = 6\ntolerance = 0.0",
-        party: str = "",
-    ) -> Path:
-        data = (
-            overlapping_clusters[:, : len(COLUMNS)] * [1, 50, 1e-3, 1] + [0, 1e6, 0, -3] if values is None else values
-        )
-        rng = np.random.default_rng(7)
-        lines = ["[model]", 'algorithm = "horizontal-gaussian-mixture"', "components = 3", "seed = 4", model]
-        lines += ["[training]", training, "[encryption]", encryption]
-        start = 0
-        for number, size in enumerate(SIZES[parties]):
-            name = "guest" if number == 0 else f"host{number}"
-            order = np.arange(len(COLUMNS)) if number == 0 else rng.permutation(len(COLUMNS))
-            with (tmp_path / f"{name}.csv").open("w", newline="") as stream:
-                writer = csv.writer(stream)
-                writer.writerow(["id", "y", *(COLUMNS[j] for j in order)])
-                for i in range(start, start + size):
-                    row = ["" if np.isnan(v) else repr(v) for v in data[i, order].tolist()]
-                    writer.writerow([f"p{i:03d}", "yn"[int(data[i, 0] > 0)], *row])
-            lines += [f"[parties.{name}]", f'role = "{"guest" if number == 0 else "host"}"', f'data = "{name}.csv"']
-            lines += ['label_column = "y"', party]
-            start += size
-        path = tmp_path / "plan.toml"
-        path.write_text("\n".join(lines))
-        return path
-
-    return write
 
 
 def _tables(run: Run) -> list[np.ndarray]:
@@ -147,6 +107,16 @@ def test_a_run_directory_holds_each_party_s_result(tmp_path: Path, write_parties
     assert "sums over rows, party to coordinator" in report
     assert "those of the other parties together" in report
     assert "of its rows can estimate" not in report and "responsibilities (arbiter)" not in report
+    page = render_page(run.directory)
+    assert "Gaussian mixture, rows divided between 3 parties" in page
+    # What is said of parties with the same rows is not so here.
+    for wrong in ("salted digests", "are rounded to", "parameters, party to coordinator", "final responsibilities"):
+        assert wrong not in page, wrong
+    for right in ("guest's labels", "host2's labels", "the guest&#x27;s column names", "</span>host1</li>"):
+        assert right in page, right
+    assert "assignments lie with them" not in page
+    (run.directory / "assignments-host1.csv").unlink()
+    assert "Drawn are the rows of guest, host2" in render_page(run.directory)
     counted = run.metrics["totals"]["ciphertexts"]
     # 46 numbers at 16 slots of 63 bits take 3 ciphertexts, in every round and at the start; columns' sums 8 and 4 at
     # 8 slots of 127 bits.

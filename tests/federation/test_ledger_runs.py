@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -199,9 +202,9 @@ def test_a_role_refuses_a_round_whatever_the_coordinator_says(
     crossed: list[str] = []
     record = Transcript.record
 
-    def spy(self: Transcript, sender: str, receiver: str, data: bytes) -> None:
+    def spy(self: Transcript, sender: str, receiver: str, data: bytes, **about: str) -> None:
         crossed.append(f"{peek(data)[0]} {sender}")
-        record(self, sender, receiver, data)
+        record(self, sender, receiver, data, **about)
 
     monkeypatch.setattr(Transcript, "record", spy)
     with pytest.raises(LedgerError, match="'host1' has revoked"):
@@ -269,3 +272,79 @@ def test_a_run_that_was_killed_once_its_ledger_was_closed_keeps_what_was_recorde
     run = train(plan, tmp_path / "run", resume=True)
     assert (run.directory / "metrics.json").read_bytes() == recorded
     assert _audited(run.directory) == (None, [])
+
+
+def test_two_runs_at_once_with_the_same_parties_keep_ledgers_of_their_own(
+    tmp_path: Path, write_plan: WritePlan
+) -> None:
+    settings = {"parties.guest__directory": "own", "ledger__access_hours": 1.0, "training__max_iterations": 3}
+    plan = write_plan(**settings)
+    refused: list[str] = []
+
+    def meanwhile() -> None:
+        inner = train(plan, tmp_path / "inner")
+        assert _audited(inner.directory) == (None, [])
+        for resume in (False, True):
+            with pytest.raises(ValueError) as caught:
+                train(plan, tmp_path / "outer", resume=resume)
+            refused.append(str(caught.value))
+
+    outer = train(plan, tmp_path / "outer", progress=_at_round(2, meanwhile))
+    assert _audited(outer.directory) == (None, [])
+    assert f"{tmp_path / 'outer'}.partial: an unfinished run lies there" in refused[0]
+    assert f"process {os.getpid()} on " in refused[1] and "is working on this run" in refused[1]
+    first, second = (json.loads((tmp_path / name / "ledger.json").read_text()) for name in ("outer", "inner"))
+    assert first["chain"] != second["chain"]
+    for name in ("models/joint.npz", "assignments.csv"):
+        assert (outer.directory / name).read_bytes() == (tmp_path / "inner" / name).read_bytes()
+
+
+def test_a_copy_that_another_process_holds_open_is_named_and_the_run_goes_on_after_it(
+    tmp_path: Path, write_plan: WritePlan
+) -> None:
+    plan = write_plan(ledger__access_hours=1.0, training__max_iterations=3, training__checkpoint_every=1)
+    copy = member_directory(tmp_path / "run.partial", "host1") / "chain.sqlite"
+    with contextlib.ExitStack() as held:
+
+        def hold() -> None:
+            other = held.enter_context(contextlib.closing(sqlite3.connect(copy, isolation_level=None)))
+            other.execute("begin immediate")
+
+        with pytest.raises(LedgerError, match=r"chain\.sqlite: database is locked; check who else has the file open"):
+            train(plan, tmp_path / "run", progress=_at_round(2, hold))
+    run = train(plan, tmp_path / "run", resume=True)
+    assert _audited(run.directory)[0] is None
+
+
+def test_a_ledger_that_is_behind_its_run_is_refused_until_a_copy_is_back(tmp_path: Path, write_plan: WritePlan) -> None:
+    plan = write_plan(ledger__access_hours=1.0, training__max_iterations=3, training__checkpoint_every=1)
+    ledger, copies = tmp_path / "run.partial" / "ledger", tmp_path / "copies"
+
+    def copy() -> None:
+        shutil.copytree(ledger, copies)
+
+    def stop(event: Progress) -> None:
+        _at_round(1, copy)(event)
+        _at_round(2, _stop)(event)
+
+    with pytest.raises(Stopped):
+        train(plan, tmp_path / "run", progress=stop)
+    newest = ledger.rename(tmp_path / "newest")
+    for older, found in ((copies, 2), (None, 0)):
+        if older is None:
+            (ledger / "agreement.json").parent.mkdir()
+            shutil.copy(newest / "agreement.json", ledger)
+        else:
+            shutil.copytree(older, ledger)
+        expected = (
+            f"behind the run: {found} commitments of each member stand on it, 3 were seen there before; put a member"
+        )
+        with pytest.raises(LedgerError, match=expected):
+            train(plan, tmp_path / "run", resume=True)
+        shutil.rmtree(ledger)
+    # One member's copy is enough.
+    ledger.mkdir()
+    shutil.copy(newest / "agreement.json", ledger)
+    shutil.copytree(newest / "guest", ledger / "guest")
+    run = train(plan, tmp_path / "run", resume=True)
+    assert _audited(run.directory)[0] is None

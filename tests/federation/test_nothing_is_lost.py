@@ -1,149 +1,26 @@
-"""A run that is killed at any moment, or whose disk fails, is resumed and ends as one that nothing happened to."""
+"""Disks that fail, two runs at once and damaged checkpoints: told by name, and the run ends as an undisturbed one."""
 
 from __future__ import annotations
 
-import filecmp
 import json
 import os
-import random
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from same_run import check_same
 
-import cipherlane as cl
-from cipherlane.errors import StorageError
 from cipherlane.federation import Progress, train
 from cipherlane.federation.directory_lock import DirectoryLock
 from cipherlane.federation.plan import load_plan
 from cipherlane.federation.run_store import RunStore
 
 WritePlan = Callable[..., Path]
-SCRIPT = Path(__file__).with_name("killed_runs.py")
-# `make kills` kills 50 runs; a run of all tests fewer.
-KILLS = int(os.environ.get("CIPHERLANE_TEST_KILLS", "6"))
-RESULTS = ("assignments.csv", "quality.json", "models/guest.npz", "models/host1.npz", "models/joint.npz")
-
-
-def _trials(plan: Path, directory: Path, trials: list[list[dict[str, float]]]) -> list[list[dict[str, Any]]]:
-    """Run trials and check that every one ended, in the end, with the results of the undisturbed run."""
-    package = str(Path(cl.__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(plan), str(directory)],
-        input=json.dumps(trials),
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    whole, *ends = [json.loads(line) for line in done.stdout.splitlines()]
-    assert whole["operations"] > 40 and whole["flushes"] > 40
-    found = [line["ends"] for line in ends]
-    assert len(found) == len(trials)
-    for number, trial in enumerate(found):
-        assert trial[-1] == {"rounds": 3}, trial
-        _check_same(directory / f"trial{number}", directory / "whole")
-    assert not list(directory.glob("*.partial"))
-    return found
-
-
-def _check_same(ours: Path, theirs: Path) -> None:
-    same, different, missing = filecmp.cmpfiles(ours, theirs, RESULTS, shallow=False)
-    assert (sorted(same), different, missing) == (sorted(RESULTS), [], [])
-    trajectories = [_trajectory(directory) for directory in (ours, theirs)]
-    assert trajectories[0] == trajectories[1]
-    assert json.loads((ours / "status.json").read_text()) == {"state": "complete"}
-    lines = [json.loads(line) for line in (ours / "transcript.jsonl").read_text().splitlines()]
-    assert [line["index"] for line in lines] == list(range(len(lines)))
-
-
-def _trajectory(directory: Path) -> list[Any]:
-    records = json.loads((directory / "metrics.json").read_text())["iterations"]
-    return [(record["log_likelihood"], record["counts"], record["weights"]) for record in records]
 
 
 @pytest.fixture
 def short_plan(tmp_path: Path, write_plan: WritePlan) -> Path:
     return write_plan(training__max_iterations=3, training__checkpoint_every=1)
-
-
-def test_a_run_killed_at_random_moments_ends_as_an_undisturbed_one(tmp_path: Path, short_plan: Path) -> None:
-    drawn = random.Random(20261125)
-    trials: list[list[dict[str, float]]] = []
-    kills = KILLS
-    while kills:
-        attempts = min(drawn.choice((1, 1, 2, 3)), kills)
-        kills -= attempts
-        trials.append([*({"after": drawn.random()} for _ in range(attempts)), {}])
-    found = _trials(short_plan, tmp_path / "runs", trials)
-    ends = [end for trial in found for end in trial[:-1]]
-    assert len(ends) == KILLS
-    # A run may have ended before its kill came; most have not.
-    assert {"killed": signal.SIGKILL} in ends
-    assert all(end in ({"killed": signal.SIGKILL}, {"rounds": 3}) for end in ends)
-
-
-def test_a_run_killed_between_any_two_operations_on_files_ends_as_an_undisturbed_one(
-    tmp_path: Path, short_plan: Path
-) -> None:
-    count = max(KILLS, 8)
-    trials = [[{"at": number / count}, {}] for number in range(count)]
-    found = _trials(short_plan, tmp_path / "runs", trials)
-    assert [trial[0] for trial in found] == [{"killed": signal.SIGKILL}] * count
-
-
-def test_a_full_disk_is_told_and_the_run_goes_on_after_it(tmp_path: Path, short_plan: Path) -> None:
-    count = max(KILLS // 2, 5)
-    trials = [[{"full": number / count}, {}] for number in range(count)]
-    found = _trials(short_plan, tmp_path / "runs", trials)
-    messages = [trial[0]["message"] for trial in found]
-    assert {trial[0]["error"] for trial in found} == {"StorageError"}
-    for message in messages:
-        assert "no space left on device; free some space on that disk" in message
-        assert str(tmp_path / "runs") in message
-    assert "the run is kept up to round" in messages[-1] and "go on with --resume" in messages[-1]
-    assert "--resume" not in messages[0]
-
-
-def test_a_disk_with_a_limit_on_files_is_told(tmp_path: Path, short_plan: Path) -> None:
-    code = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
-        "from cipherlane.cli import main; sys.exit(main(sys.argv[1:]))"
-    )
-    package = str(Path(cl.__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
-    environment["NUMBA_CACHE_DIR"] = str(tmp_path / "cache")
-    command = [sys.executable, "-c", code, "train", str(short_plan), "--out", str(tmp_path / "run")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "table.sealed: file too large; the limit on the size of files is too low" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "run").exists() and not (tmp_path / "run.partial").exists()
-
-
-def test_a_directory_that_cannot_be_written_is_told(
-    tmp_path: Path, short_plan: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match=r"file/runs: not a directory; check the path"):
-        train(short_plan, tmp_path / "file" / "runs" / "x")
-    real = os.open
-
-    def read_only(path: Any, flags: int, *rest: Any, **named: Any) -> int:
-        if flags & os.O_CREAT:
-            raise OSError(30, os.strerror(30), str(path))
-        return real(path, flags, *rest, **named)
-
-    monkeypatch.setattr(os, "open", read_only)
-    with pytest.raises(StorageError, match=r"x\.partial/.*: read-only file system; give a directory on a disk that"):
-        train(short_plan, tmp_path / "x")
-    assert not (tmp_path / "x.partial").exists()
 
 
 def _stop_after(round_number: int) -> Callable[[Progress], None]:
@@ -190,7 +67,7 @@ def test_runs_with_one_party_directory_do_not_collide(tmp_path: Path, write_plan
         train(plan, tmp_path / "first", progress=_stop_after(2))
     train(plan, tmp_path / "second")
     resumed = train(plan, tmp_path / "first", resume=True)
-    _check_same(resumed.directory, whole.directory)
+    check_same(resumed.directory, whole.directory)
     runs = [path.name for path in (tmp_path / "own").iterdir() if path.is_dir()]
     ids = [json.loads((tmp_path / name / "run.json").read_text())["id"] for name in ("whole", "first", "second")]
     assert sorted(runs) == sorted(ids)
@@ -236,7 +113,7 @@ def test_a_corrupted_checkpoint_is_named_and_nothing_is_lost(
         newest = partial / "coordinator" / "checkpoint-000002.json"
         assert f"delete {newest} to go on from the one of round 1" in text
         newest.unlink()
-    _check_same(train(short_plan, out, resume=True).directory, whole.directory)
+    check_same(train(short_plan, out, resume=True).directory, whole.directory)
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path, write_plan: WritePlan) -> None:
@@ -254,4 +131,29 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path, write_plan: Writ
 
 def test_resuming_where_nothing_began_begins(tmp_path: Path, short_plan: Path) -> None:
     (tmp_path / "run.partial").mkdir()
-    _check_same(train(short_plan, tmp_path / "run", resume=True).directory, train(short_plan, tmp_path / "b").directory)
+    check_same(train(short_plan, tmp_path / "run", resume=True).directory, train(short_plan, tmp_path / "b").directory)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("run.json", "missing, though the run has checkpoints; put it back from a copy"),
+        ("transcript.jsonl", "missing, though the run has checkpoints; put it back from a copy"),
+        ("parties/guest/accepted.sealed", "expected a sealed file, found none"),
+        ("parties/host1/table.sealed", "expected a sealed file, found none"),
+    ],
+)
+def test_a_file_that_went_missing_is_named_and_the_run_goes_on_once_it_is_back(
+    tmp_path: Path, short_plan: Path, name: str, expected: str
+) -> None:
+    whole = train(short_plan, tmp_path / "whole")
+    with pytest.raises(InterruptedError):
+        train(short_plan, tmp_path / "run", progress=_stop_after(2))
+    path = tmp_path / "run.partial" / name
+    content = path.read_bytes()
+    path.unlink()
+    with pytest.raises(ValueError, match=expected) as caught:
+        train(short_plan, tmp_path / "run", resume=True)
+    assert str(path) in str(caught.value)
+    path.write_bytes(content)
+    check_same(train(short_plan, tmp_path / "run", resume=True).directory, whole.directory)

@@ -145,7 +145,7 @@ def _messages() -> list[Parser]:
         RoleOrder(bytes(16), "first", 32 * "0", True, False, "arbiter", "arbiter", True, None),
     ]
     orders = [order.to_bytes() for order in orders]
-    asked = {"fold_case": False, "ids": 2, "blinded": bytes(70)}
+    asked = {"fold_case": False, "only_count": False, "ids": 2, "blinded": bytes(70)}
     answered = {"request": bytes(32), "ids": 2, "own": b"own", "blinded_twice": b"twice", "box_key": bytes(32)}
     aligning = [
         wire.encode(kind, 0, fields, alignment.SCHEMAS[kind])

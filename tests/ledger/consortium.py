@@ -92,6 +92,9 @@ class Consortium:
     def next_sealer(self) -> str:
         return self.members["coordinator"].next_sealer
 
+    def commitments(self) -> int:
+        return self.members["coordinator"].commitments
+
     def is_closed(self) -> bool:
         return self.members["coordinator"].plan_is_closed
 

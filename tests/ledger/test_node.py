@@ -13,7 +13,7 @@ from unittest.mock import patch
 import pytest
 import rlp
 
-from cipherlane.errors import LedgerError
+from cipherlane.errors import LedgerError, StorageError
 from cipherlane.ledger import node as ledger_node
 from cipherlane.ledger.accounts import Account, new_key
 from cipherlane.ledger.clique import LedgerChain
@@ -308,3 +308,28 @@ def test_a_key_is_checked_and_never_shown() -> None:
     for bad in (b"", bytes(31), bytes(32), b"\xff" * 32):
         with pytest.raises(ValueError, match="expected the 32 bytes of a secp256k1 key"):
             Account(bad)
+
+
+def test_a_full_disk_under_a_copy_is_told_and_leaves_it_whole(tmp_path: Path) -> None:
+    path = tmp_path / "chain.sqlite"
+    store = RecordStore(path)
+    store[b"first"] = bytes(100)
+    pages = store._connection.execute("pragma page_count").fetchone()[0]
+    # SQLite's own stand-in for a disk without room.
+    store._connection.execute(f"pragma max_page_count = {pages}")
+    expected = r"chain\.sqlite: no space left on device; free some space on that disk"
+    with pytest.raises(StorageError, match=expected), store.transaction():
+        for number in range(1000):
+            store[b"more %d" % number] = bytes(1000)
+    store.close()
+    store = RecordStore(path)
+    assert store.check_all() == 1 and store[b"first"] == bytes(100)
+
+
+def test_a_copy_that_cannot_be_opened_or_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"none/chain\.sqlite: permission denied; give a directory that you may"):
+        RecordStore(tmp_path / "none" / "chain.sqlite")
+    store = RecordStore(tmp_path / "chain.sqlite")
+    store._connection.execute("pragma query_only = on")
+    with pytest.raises(StorageError, match=r"chain\.sqlite: read-only file system; give a directory on a disk that"):
+        store[b"key"] = b"value"

@@ -9,7 +9,7 @@ import pytest
 
 from cipherlane.errors import MissingExtraError, ProtocolError
 from cipherlane.vertical import alignment
-from cipherlane.vertical.alignment import SCHEMAS, Answering, Asking, align, check_code
+from cipherlane.vertical.alignment import SCHEMAS, Answering, Asking, align, check_code, count_common
 from cipherlane.vertical.identifiers import IdRules
 from cipherlane.vertical.wire import decode, encode
 
@@ -130,6 +130,38 @@ def test_a_host_can_limit_what_it_is_asked_and_rules_must_agree() -> None:
         Answering.to(asking.request, HOST, IdRules(fold_case=True))
     with pytest.raises(ValueError, match="the parties share no id"):
         align([["a"], ["b"]])
+
+
+def test_a_count_is_right_and_tells_not_which() -> None:
+    assert count_common(GUEST, HOST) == len(COMMON)
+    assert count_common(["a"], ["b"]) == 0
+    asking = Asking.begin(GUEST, only_count=True)
+    answering = Answering.to(asking.request, HOST)
+    assert answering.only_count and answering.asked == len(GUEST)
+    kept = Asking.from_bytes(asking.to_bytes(), asking.request, GUEST)
+    assert kept.count(answering.answer) == len(COMMON)
+    with pytest.raises(ValueError, match="it asked only how many ids both have"):
+        kept.common(answering.answer)
+
+
+def test_the_order_of_an_answer_that_only_counts_is_the_host_s() -> None:
+    """The guest cannot tell by place which of its ids an element belongs to, even if it knows which are common."""
+    found = []
+    for only_count in (False, True):
+        asking = Asking.begin(GUEST, only_count=only_count)
+        answer = decode(Answering.to(asking.request, HOST).answer, {"align_answer": SCHEMAS["align_answer"]})
+        library = alignment._library()
+        setup, response = library.ServerSetup(), library.Response()
+        setup.ParseFromString(answer["own"])
+        response.ParseFromString(answer["blinded_twice"])
+        client = library.client.CreateFromKey(asking._key, True)
+        ordered = alignment._order(GUEST, asking._key)
+        found.append({ordered[position] for position in client.GetIntersection(setup, response)})
+        if only_count:
+            assert list(response.encrypted_elements) == sorted(response.encrypted_elements)
+    assert found[0] == set(COMMON)
+    # A guest that looks where it may not sees other ids than the common ones.
+    assert len(found[1]) == len(COMMON) and found[1] != set(COMMON)
 
 
 def test_no_secret_is_shown() -> None:

@@ -124,6 +124,7 @@ class DataParty(Responder):
         self._box = BoxKey()
         self._parameters = None if model is None else model.parameters
         self._task: Message | None = None
+        self._accepted: Message | None = None
         self._public_key: PublicKey | None = None
         self._arbiter_box_key: bytes | None = None
         self._all_rows: int | None = None
@@ -182,7 +183,7 @@ class DataParty(Responder):
     def reopen(cls, plan: PartyPlan, store: SealedStore, files: PartyFiles) -> DataParty:
         """Go on from the sealed table of an interrupted run."""
         table = PreparedTable.unseal(store)
-        return cls(
+        party = cls(
             plan.name,
             plan.role,
             table,
@@ -191,6 +192,9 @@ class DataParty(Responder):
             files=files,
             declines=plan.declines,
         )
+        # Without them a plan that changed since would pass for a new one.
+        party._accepted = unseal_terms(store)
+        return party
 
     # What it has, and whether it takes part (steps 4 and 5).
 
@@ -223,7 +227,7 @@ class DataParty(Responder):
 
     def _keep_to_what_was_accepted(self, message: Message) -> None:
         """Take the plan's terms, or refuse others than this party accepted before, in this session or another."""
-        accepted = self._task
+        accepted = self._task or self._accepted
         if accepted is None and self._store is not None and TERMS_FILE in self._store.names("accepted"):
             accepted = unseal_terms(self._store)
         changed = [] if accepted is None else changed_terms(accepted, message)

@@ -93,6 +93,8 @@ class Transcript:
         How many messages the run has seen and their size, with those of earlier sessions in the file.
     commitment
         The number of the commitment that messages now fall under; None without a ledger.
+    last_commitment
+        The highest such number in the file as it was found; None if it had none.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Transcript:
         self.ledger_entries: list[TranscriptEntry] = []
         self.ledger_messages: list[bytes] = []
         self.commitment: int | None = None
+        self.last_commitment: int | None = None
         self._session = 1
         self._path = path
         self._keep_messages = keep_messages
@@ -126,12 +129,14 @@ class Transcript:
                 entry = json.loads(line)
                 self.total_bytes += entry["bytes"]
                 self._session = max(self._session, entry.get("session", 0) + 1)
+                if "commitment" in entry:
+                    self.last_commitment = max(self.last_commitment or 0, entry["commitment"])
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise ValueError(f"{path}: line {number}: not an entry of a transcript; the file was changed") from None
         self.count = len(lines)
 
-    def record(self, sender: str, receiver: str, data: bytes) -> None:
-        """Append one message."""
+    def record(self, sender: str, receiver: str, data: bytes, *, answers: str | None = None) -> None:
+        """Append one message, which answers another of the kind `answers` if it answers any."""
         kind, round_number = peek(data)
         entry = TranscriptEntry(
             self.count,
@@ -144,7 +149,8 @@ class Transcript:
             self.commitment,
             None if self.commitment is None else self._session,
         )
-        if not is_witnessed(kind):
+        # A role that refuses a message of the ledger commits to that as little as to the message.
+        if not is_witnessed(kind) or not is_witnessed(answers or kind):
             self.ledger_entries.append(entry)
             if self._keep_messages:
                 self.ledger_messages.append(data)
@@ -195,5 +201,5 @@ class LocalEngine:
                 raise ProtocolError(f"engine: expected one of the roles {sorted(self._roles)}, got {name!r}")
             self.transcript.record(COORDINATOR, name, data)
             replies[name] = self._roles[name].call(method, data)
-            self.transcript.record(name, COORDINATOR, replies[name])
+            self.transcript.record(name, COORDINATOR, replies[name], answers=method)
         return replies

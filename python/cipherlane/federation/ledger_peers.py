@@ -65,6 +65,10 @@ class LedgerPeers:
         """Return whose turn it is to seal."""
         return self._own.next_sealer
 
+    def commitments(self) -> int:
+        """Return how many commitments of each member stand on the ledger."""
+        return self._own.commitments
+
     def is_closed(self) -> bool:
         """Return whether all that the run ends with stands on the ledger."""
         return self._own.plan_is_closed

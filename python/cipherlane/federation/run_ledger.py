@@ -132,8 +132,10 @@ class RunLedger(NoLedger):
         if self._session is not None:
             return
         assert self._coordinator is not None, "a ledger is opened after it was begun"
+        assert self._transcript is not None, "a ledger is opened after it was begun"
         self._session = LedgerSession(self._agreement(), LedgerPeers(self._coordinator, self._own))
-        self._session.open()
+        # Messages were given this number once the commitments before it were on the ledger.
+        self._session.open(commitments=self._transcript.last_commitment or 0)
         self._number_messages()
 
     @property

@@ -126,6 +126,10 @@ class RunStore:
         else:
             write_whole(kept, self._plan.text)
         path = self.directory / RUN_FILE
+        if self._checkpoint_files():
+            for needed in (path, self.transcript_file):
+                if not needed.exists():
+                    raise ValueError(f"{needed}: missing, though the run has checkpoints; put it back from a copy")
         if not path.exists():
             begun = None if parent is None else str(parent.resolve())
             write_json(path, {"id": secrets.token_hex(16), "parent": begun, "base": str(self._plan.base.resolve())})

@@ -10,6 +10,7 @@ from pathlib import Path
 from eth_hash.auto import keccak
 
 from cipherlane.errors import LedgerError
+from cipherlane.files import PRIVATE, make_directory, write_whole
 from cipherlane.ledger.access import REVOKED, fulfil, requested_access
 from cipherlane.ledger.accounts import Account
 from cipherlane.ledger.agreement import DATA_ROLES, Agreement
@@ -215,6 +216,11 @@ class Member:
         return self.head if self._network is None else self._network.head()
 
     @property
+    def commitments(self) -> int:
+        """How many commitments of this member stand on the ledger; 0 before the contract lies there."""
+        return self.next_commitment if self._chain.code(self._agreed.contract) else 0
+
+    @property
     def next_commitment(self) -> int:
         """The number of this member's next commitment."""
         if self._next_commitment is None:
@@ -403,16 +409,13 @@ class Member:
 
     def _keep_agreement(self, text: str) -> None:
         """Keep the agreement, and hold the coordinator to it: another salt, say, would be another plan."""
-        directory = self._part.directory
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = directory / AGREEMENT_FILE
+        make_directory(self._part.directory, 0o700)
+        path = self._part.directory / AGREEMENT_FILE
         if path.is_file():
             if path.read_text(encoding="utf-8") != text:
                 raise LedgerError(f"{self.name!r}: the agreement was changed since the run began; start the run anew")
             return
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, text, mode=PRIVATE)
 
     def _check_contract(self, contract: Contract) -> None:
         """Make sure that the contract is the shipped one, with the members of the agreement and no others."""

@@ -31,6 +31,9 @@ class Peers(Protocol):
     def next_sealer(self) -> str:
         """Return whose turn it is to seal."""
 
+    def commitments(self) -> int:
+        """Return how many commitments of each member stand on the ledger."""
+
     def is_closed(self) -> bool:
         """Return whether all that the run ends with stands on the ledger."""
 
@@ -50,17 +53,29 @@ class LedgerSession:
         self._agreement = agreement
         self._peers = peers
 
-    def open(self) -> None:
+    def open(self, *, commitments: int = 0) -> None:
         """Open every member's ledger, bring copies that are behind up to the longest, and agree on the plan.
+
+        Parameters
+        ----------
+        commitments
+            How many of each member an earlier session has seen on the ledger.
 
         Raises
         ------
         LedgerError
-            Copies differ, or a member refuses the agreement, the contract or the plan.
+            Copies differ, all are behind the run, or a member refuses the agreement, the contract or the plan.
         """
         heads = self._peers.open(self._agreement.to_json())
         if self._embedded:
             self._level(heads)
+        found = self._peers.commitments()
+        if found < commitments:
+            # A ledger begun anew would forget what was committed, and who revoked access.
+            raise LedgerError(
+                f"ledger: it is behind the run: {found} commitments of each member stand on it, {commitments} were "
+                "seen there before; put a member's copy of the chain back, or start the run anew"
+            )
         if self._peers.is_closed():
             return
         for step in ("deploy", "propose", "accept", "access"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -14,10 +16,17 @@ from eth.db.atomic import AtomicDB
 from eth.db.backends.base import BaseDB
 from eth_hash.auto import keccak
 
-from cipherlane.errors import LedgerError
+from cipherlane.errors import LedgerError, StorageError
 
 _HASH_BYTES = 32
 _DIGEST_BYTES = 16
+# SQLite's words for what the operating system told it about a file; 3.10 has no codes of its errors.
+_STORAGE = {
+    "database or disk is full": errno.ENOSPC,
+    "attempt to write a readonly database": errno.EROFS,
+    "unable to open database file": errno.EACCES,
+    "disk I/O error": errno.EIO,
+}
 # Records read or written lately are kept in memory, some megabytes of them.
 _MOST_KEPT = 16_384
 
@@ -42,22 +51,26 @@ class RecordStore(BaseDB):
     ------
     LedgerError
         The file is no SQLite database.
+    StorageError
+        It cannot be made, read or written.
     """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self._kept: dict[bytes, bytes] = {}
-        # Calls to one role come one at a time, though not always from the same thread of an engine.
-        self._connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
         try:
+            # Calls to one role come one at a time, though not always from the same thread of an engine.
+            self._connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
             # A write-ahead log: what was being written when the process was killed is gone as a whole.
             self._connection.execute("pragma journal_mode = wal")
-            self._connection.execute("pragma synchronous = normal")
+            # Every block reaches the disk before the next step: a power failure leaves no ledger behind its run.
+            self._connection.execute("pragma synchronous = full")
             self._connection.execute(
                 "create table if not exists records (key blob primary key, value blob not null, digest blob not null) "
                 "without rowid"
             )
         except sqlite3.DatabaseError as error:
+            self._refuse_storage(error)
             raise LedgerError(f"{path}: not a chain's database ({error}); restore it from a member's copy") from error
 
     @classmethod
@@ -144,10 +157,17 @@ class RecordStore(BaseDB):
         try:
             return self._connection.execute(statement, values)
         except sqlite3.DatabaseError as error:
+            self._refuse_storage(error)
             raise LedgerError(
-                f"{self.path}: {error}; check the space left and who else has the file open, or restore it from a "
-                "member's copy"
+                f"{self.path}: {error}; check who else has the file open, or restore it from a member's copy"
             ) from error
+
+    def _refuse_storage(self, error: sqlite3.DatabaseError) -> None:
+        """Raise `StorageError` where it is the disk that fails, which a resumed run may get over."""
+        code = _STORAGE.get(str(error))
+        if code is not None:
+            path = self.path or Path(":memory:")
+            raise StorageError.about(path, OSError(code, os.strerror(code))) from error
 
     def _keep(self, key: bytes, value: bytes) -> None:
         if len(self._kept) >= _MOST_KEPT:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-ASSIGNMENTS_FILE = "assignments.csv"
 BINS = 10
 
 
@@ -26,17 +26,26 @@ class Clustering:
     certainty: tuple[int, ...]
 
 
-def read_clustering(run: Path) -> Clustering | None:
-    """Return the counts of a run's ``assignments.csv``; None where that file lies with the guest alone.
+def read_clusterings(run: Path, owners: Mapping[str, str]) -> dict[str, Clustering]:
+    """Return what came out for the rows of each party whose assignments lie here.
+
+    Parameters
+    ----------
+    run
+        The run's directory.
+    owners
+        What the names of a party's files end in, by party.
 
     Raises
     ------
     ValueError
         A line does not fit; the message names it.
     """
-    path = run / ASSIGNMENTS_FILE
-    if not path.is_file():
-        return None
+    paths = {name: run / f"assignments{suffix}.csv" for name, suffix in owners.items()}
+    return {name: _counted(path) for name, path in paths.items() if path.is_file()}
+
+
+def _counted(path: Path) -> Clustering:
     with path.open(newline="", encoding="utf-8") as stream:
         reader = csv.reader(stream)
         components = len(next(reader, [])) - 2

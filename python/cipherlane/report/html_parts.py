@@ -19,10 +19,10 @@ h2 { margin: 0 0 8px; font-size: 1.2rem; }
 .cards div { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px; }
 .cards b { display: block; font-size: 1.3rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .cards span { color: var(--soft); font-size: .85rem; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 8px 28px; }
-figure { margin: 8px 0; min-width: 0; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 0 28px; }
+figure { display: grid; grid-template-rows: subgrid; grid-row: span 3; margin: 8px 0; min-width: 0; }
 figcaption { font-weight: 600; margin-bottom: 2px; }
-svg { display: block; width: 100%; max-width: 560px; height: auto; }
+svg { display: block; grid-row: 3; width: 100%; max-width: 560px; height: auto; }
 svg text { font-size: 13px; fill: var(--ink); }
 svg .axis { fill: var(--soft); }
 svg .grid { stroke: #e6ebef; } svg .base { stroke: #8a98a5; }
@@ -40,7 +40,7 @@ li { margin: 3px 0; } ul.notes { padding-left: 20px; } code { overflow-wrap: any
 summary { cursor: pointer; color: var(--accent); }
 .texts table { min-width: 860px; }
 @media (max-width: 640px) { section { padding: 12px 14px; } table { font-size: .85rem; }
-  th, td { padding-right: 12px; } }
+  th, td { padding-right: 12px; } svg text { font-size: 16px; } }
 @media print { body { background: #fff; } section { break-inside: avoid; } }
 """
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cipherlane.report.clustering import read_clustering
+from cipherlane.report.clustering import read_clusterings
 from cipherlane.report.html_parts import cards, facts, in_bytes, in_seconds, notes, page, section, table, text, verdict
 from cipherlane.report.ledger_note import LEDGER_FILE, LedgerNote, ledger_note
 from cipherlane.report.result_sections import clustering_section, convergence_section, time_section
-from cipherlane.report.run_files import is_horizontal, read_json, read_metrics
+from cipherlane.report.run_files import is_horizontal, read_json, read_metrics, read_qualities, result_owners
 from cipherlane.report.traffic import read_flows
 from cipherlane.report.traffic_sections import crossed_section, encryption_section, learned_section
 
@@ -24,15 +24,15 @@ def render_page(run: Path) -> str:
         A file of the run is not there, was changed, or lacks what the report needs.
     """
     metrics = read_metrics(run)
-    flows = read_flows(run)
-    clustering = read_clustering(run)
-    quality, ledger = run / "quality.json", run / LEDGER_FILE
+    flows = read_flows(run, horizontal=is_horizontal(metrics))
+    ledger = run / LEDGER_FILE
     note = ledger_note(read_json(ledger), ledger) if ledger.is_file() else None
     try:
+        owners = result_owners(metrics)
         body = [
             _head(metrics),
             convergence_section(metrics),
-            clustering_section(metrics, clustering, read_json(quality) if quality.is_file() else None),
+            clustering_section(metrics, read_clusterings(run, owners), read_qualities(run, owners)),
             time_section(metrics),
             crossed_section(metrics, flows),
             encryption_section(metrics, flows),
@@ -50,9 +50,10 @@ def render_page(run: Path) -> str:
 def _head(metrics: Mapping[str, Any]) -> str:
     stop = "converged" if metrics["converged"] else "stopped at the plan's limit without converging"
     totals = metrics["totals"]
+    divided = f"{'rows' if is_horizontal(metrics) else 'columns'} divided between {len(metrics['parties'])} parties"
     return (
-        f"<header><h1>Run {text(metrics['plan'])}</h1><p>Federated Gaussian mixture, engine {text(metrics['engine'])}: "
-        f"{stop} after {len(metrics['iterations'])} iterations.</p></header>"
+        f"<header><h1>Run {text(metrics['plan'])}</h1><p>Federated Gaussian mixture, {divided}, engine "
+        f"{text(metrics['engine'])}: {stop} after {len(metrics['iterations'])} iterations.</p></header>"
         + cards(
             [
                 ("rows of all parties" if is_horizontal(metrics) else "rows matched", f"{metrics['rows']:,}"),

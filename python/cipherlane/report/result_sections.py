@@ -12,6 +12,7 @@ from cipherlane.report.html_parts import (
     in_seconds,
     section,
     table,
+    text,
 )
 from cipherlane.report.run_files import is_horizontal, times_of
 from cipherlane.report.svg import Series, line_chart, lying_bars, standing_bars
@@ -40,7 +41,7 @@ def convergence_section(metrics: Mapping[str, Any]) -> str:
     likelihood = line_chart(
         "Log-likelihood by iteration",
         "iteration",
-        "mean log-likelihood a row (nats)",
+        "nats a row, mean",
         rounds,
         [record["log_likelihood"] for record in records],
     )
@@ -48,7 +49,7 @@ def convergence_section(metrics: Mapping[str, Any]) -> str:
     sizes = standing_bars(
         "Component sizes by iteration",
         "iteration",
-        "rows (sums of responsibilities)",
+        "sum of responsibilities",
         [str(rounds[group.start]) for group in groups],
         _component_series([records[group.start]["counts"] for group in groups]),
     )
@@ -76,36 +77,51 @@ def _component_series(counts: Sequence[Sequence[float]]) -> list[Series]:
     return series
 
 
-def clustering_section(metrics: Mapping[str, Any], found: Clustering | None, quality: Mapping[str, Any] | None) -> str:
-    """Return how many rows each component has, how sure that is, and how it agrees with labels, if there are any."""
-    if found is None:
-        return section("The clustering", "<p>Assignments lie with the guest alone.</p>")
+def clustering_section(
+    metrics: Mapping[str, Any], found: Mapping[str, Clustering], qualities: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """Return how many rows each component has, how sure that is, and how it agrees with labels, if there are any.
+
+    Parameters
+    ----------
+    metrics
+        Of the run.
+    found, qualities
+        What came out for rows, and how that agrees with labels, by the party whose they are.
+    """
+    horizontal = is_horizontal(metrics)
+    if not found:
+        owner = "each party" if horizontal else "the guest"
+        return section("The clustering", f"<p>Assignments lie with {owner} alone.</p>")
+    several = len(found) > 1
+    components = range(max(len(clustering.sizes) for clustering in found.values()))
     sizes = standing_bars(
         "Rows by likeliest component",
         "component",
         "rows",
-        [str(k) for k in range(len(found.sizes))],
-        [Series("rows", found.sizes)],
-        legend=False,
+        [str(k) for k in components],
+        [Series(name, clustering.sizes) for name, clustering in found.items()],
+        legend=several,
     )
     certainty = standing_bars(
         "How sure the model is of a row",
         "largest responsibility of the row",
         "rows",
         [f"{i / BINS:.1f}–{(i + 1) / BINS:.1f}" if i % 2 else "" for i in range(BINS)],
-        [Series("rows", found.certainty)],
-        legend=False,
+        [Series(name, clustering.certainty) for name, clustering in found.items()],
+        legend=several,
     )
     parts = [charts(sizes, certainty)]
     decimals = int(metrics["privacy"]["responsibility_decimals"])
-    if decimals >= 0:
+    if horizontal and len(found) < len(metrics["parties"]):
+        parts.append(f"<p>Drawn are the rows of {text(', '.join(found))}: the others' assignments lie with them.</p>")
+    if not horizontal and decimals >= 0:
         parts.append(f"<p>Responsibilities are rounded to {decimals} decimals, so most stand at 0 or 1.</p>")
-    if quality is not None:
-        parts.append(_quality(quality))
+    parts += [_quality(name if horizontal else "the guest", quality) for name, quality in qualities.items()]
     return section("The clustering", *parts)
 
 
-def _quality(quality: Mapping[str, Any]) -> str:
+def _quality(owner: str, quality: Mapping[str, Any]) -> str:
     pairs = [
         ("accuracy", f"{quality['accuracy']:.4f}"),
         ("adjusted Rand index", f"{quality['adjusted_rand_index']:.4f}"),
@@ -118,7 +134,7 @@ def _quality(quality: Mapping[str, Any]) -> str:
         [[k, *row] for k, row in enumerate(quality["counts"])],
         range(len(labels) + 1),
     )
-    return f"<p><b>Against the guest's labels</b>, which training never saw:</p>{facts(pairs)}{counts}"
+    return f"<p><b>Against {text(owner)}'s labels</b>, which training never saw:</p>{facts(pairs)}{counts}"
 
 
 def time_section(metrics: Mapping[str, Any]) -> str:
@@ -146,7 +162,7 @@ def time_section(metrics: Mapping[str, Any]) -> str:
     rows = [(label, f"{seconds[name]:.4f}") for name, label in (*_BEFORE, *times_of(metrics)) if name in seconds]
     return section(
         "Where the time went",
-        f"<p>Training took {in_seconds(seconds['training'])} in all.</p>",
+        f"<p>Training took {in_seconds(seconds['training'])} in all{_for_the_ledger(seconds)}.</p>",
         charts(
             lying_bars("Computing time by role", "seconds, all iterations", who, by_role),
             standing_bars("Computing time by iteration", "iteration", "seconds", labels, by_round),
@@ -157,6 +173,10 @@ def time_section(metrics: Mapping[str, Any]) -> str:
         f"<p>{each}.</p>" if each else "",
         f"<details><summary>every phase</summary>{table(('work', 'seconds'), rows, (1,))}</details>",
     )
+
+
+def _for_the_ledger(seconds: Mapping[str, float]) -> str:
+    return f", {in_seconds(seconds['ledger'])} of it for the ledger" if "ledger" in seconds else ""
 
 
 _BEFORE = (

@@ -35,6 +35,15 @@ _HORIZONTAL_LABELS = {
     "start": "centring columns, and the first model",
     "scores_from_parties": "sums over rows, party to coordinator",
 }
+_NOT_HORIZONTAL = frozenset({"parameters_from_parties", "parameters_to_arbiter"})
+
+
+def result_owners(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """Return the parties that end a run with results of their own rows, with what their files' names end in."""
+    parties = metrics["parties"]
+    (guest,) = (name for name in parties if parties[name]["role"] == "guest")
+    hosts = [name for name in parties if name != guest] if is_horizontal(metrics) else []
+    return {guest: "", **{name: f"-{name}" for name in hosts}}
 
 
 def is_horizontal(metrics: Mapping[str, Any]) -> bool:
@@ -50,7 +59,8 @@ def times_of(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def ciphertexts_of(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the names of a run's counts of ciphertexts, and what each is."""
-    return _labelled(metrics, _CIPHERTEXTS)
+    unused = _NOT_HORIZONTAL if is_horizontal(metrics) else frozenset()
+    return [(name, label) for name, label in _labelled(metrics, _CIPHERTEXTS) if name not in unused]
 
 
 def _labelled(metrics: Mapping[str, Any], labels: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
@@ -73,6 +83,12 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected a JSON object, got {type(content).__name__}; the run's files were changed")
     return content
+
+
+def read_qualities(run: Path, owners: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Return how the clustering agrees with the labels of each party that has some, of those whose files lie here."""
+    paths = {name: run / f"quality{suffix}.json" for name, suffix in owners.items()}
+    return {name: read_json(path) for name, path in paths.items() if path.is_file()}
 
 
 def read_metrics(run: Path) -> dict[str, Any]:

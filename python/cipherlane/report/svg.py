@@ -11,7 +11,7 @@ from dataclasses import dataclass
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7f7f7f")
 _WIDTH = 460
 _HEIGHT = 290
-_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 14, 14, 48
+_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 14, 14, 48
 _TICKS = 5
 
 
@@ -84,10 +84,10 @@ def lying_bars(
     for tick in ticks:
         x = left + tick * scale
         body.append(f'<line class="grid" x1="{x:.1f}" y1="4" x2="{x:.1f}" y2="{bottom}"/>')
-        body.append(f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{tick:,.{decimals}f}</text>')
+        body.append(f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{_number(tick, decimals)}</text>')
     for i, label in enumerate(labels):
         y = 8 + line * i
-        body.append(f'<text x="{left}" y="{y + 11}">{_text(label)}</text>')
+        body.append(f'<text x="{left}" y="{y + 9}">{_text(label)}</text>')
         x = float(left)
         for colour, part in zip(_colours(series), series, strict=True):
             width = part.values[i] * scale
@@ -158,7 +158,7 @@ def _axes(frame: _Frame, marks: Sequence[tuple[float, str]], x_label: str, y_lab
     for tick in frame.ticks:
         y = frame.y(tick)
         lines.append(f'<line class="grid" x1="{_LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>')
-        lines.append(f'<text x="{_LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{tick:,.{decimals}f}</text>')
+        lines.append(f'<text x="{_LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{_number(tick, decimals)}</text>')
     lines.append(f'<line class="base" x1="{_LEFT}" y1="{bottom}" x2="{right}" y2="{bottom}"/>')
     lines += [f'<text x="{x:.1f}" y="{bottom + 17}" text-anchor="middle">{label}</text>' for x, label in marks]
     middle = (_LEFT + right) / 2
@@ -169,6 +169,11 @@ def _axes(frame: _Frame, marks: Sequence[tuple[float, str]], x_label: str, y_lab
         f'transform="rotate(-90 15 {across})">{_text(y_label)}</text>'
     )
     return lines
+
+
+def _number(tick: float, decimals: int) -> str:
+    """Return a tick's number with a minus sign, which a hyphen is too short for."""
+    return f"{tick:,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _decimals(ticks: Sequence[float]) -> int:

@@ -69,22 +69,36 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "noted": (PUBLIC, "that a message arrived"),
     "failure": (PUBLIC, "why a role refused, without data"),
 }
+# What differs where parties have the same columns of different rows.
+HORIZONTAL_KINDS: Mapping[str, tuple[str, str]] = {
+    "match_offer": (SEALED, "the guest's column names"),
+    "match_check": (SEALED, "the guest's column names"),
+    "match_result": (PUBLIC, "how many columns differ"),
+    "finish": (PUBLIC, "the end"),
+}
 
 
 @dataclass
 class Flow:
-    """All messages of one kind from one role to another."""
+    """All messages of one kind from one role to another, how they were protected and what they tell."""
 
     sender: str
     receiver: str
     kind: str
+    protection: str
+    tells: str
     messages: int = 0
     bytes: int = 0
     digests: frozenset[str] = frozenset()
 
 
-def read_flows(run: Path) -> list[Flow]:
+def read_flows(run: Path, *, horizontal: bool) -> list[Flow]:
     """Return what crossed in a run, in the order in which each flow began.
+
+    Parameters
+    ----------
+    horizontal
+        Whether the parties had the same columns of different rows.
 
     Raises
     ------
@@ -95,11 +109,12 @@ def read_flows(run: Path) -> list[Flow]:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; the run's transcript was removed")
     with path.open(encoding="utf-8") as lines:
-        return collect_flows(lines, str(path))
+        return collect_flows(lines, str(path), horizontal=horizontal)
 
 
-def collect_flows(lines: Iterable[str], source: str) -> list[Flow]:
+def collect_flows(lines: Iterable[str], source: str, *, horizontal: bool) -> list[Flow]:
     """Return the flows in the lines of a transcript."""
+    kinds = {**KINDS, **HORIZONTAL_KINDS} if horizontal else KINDS
     flows: dict[tuple[str, str, str], Flow] = {}
     digests: dict[tuple[str, str, str], set[str]] = {}
     for number, line in enumerate(lines, start=1):
@@ -109,7 +124,9 @@ def collect_flows(lines: Iterable[str], source: str) -> list[Flow]:
             size, digest = int(entry["bytes"]), str(entry["sha256"])
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"{source}: line {number}: not an entry of a transcript; the file was changed") from None
-        flow = flows.setdefault(key, Flow(*key))
+        if key not in flows:
+            flows[key] = Flow(*key, *kinds.get(key[2], (PUBLIC, "unknown to this version")))
+        flow = flows[key]
         flow.messages += 1
         flow.bytes += size
         digests.setdefault(key, set()).add(digest)
@@ -122,7 +139,6 @@ def by_edge(flows: Iterable[Flow]) -> dict[tuple[str, str], dict[str, int]]:
     """Return bytes by protection for each (sender, receiver)."""
     edges: dict[tuple[str, str], dict[str, int]] = {}
     for flow in flows:
-        protection = KINDS.get(flow.kind, (PUBLIC, ""))[0]
         edge = edges.setdefault((flow.sender, flow.receiver), dict.fromkeys((ENCRYPTED, SEALED, PUBLIC), 0))
-        edge[protection] += flow.bytes
+        edge[flow.protection] += flow.bytes
     return edges

@@ -17,7 +17,7 @@ from cipherlane.report.html_parts import (
 from cipherlane.report.privacy_note import showed
 from cipherlane.report.run_files import ciphertexts_of
 from cipherlane.report.svg import Series, lying_bars
-from cipherlane.report.traffic import ENCRYPTED, KINDS, PUBLIC, SEALED, Flow, by_edge
+from cipherlane.report.traffic import ENCRYPTED, PUBLIC, SEALED, Flow, by_edge
 
 _COORDINATOR = "coordinator"
 _ARBITER = "arbiter"
@@ -45,19 +45,26 @@ def crossed_section(metrics: Mapping[str, Any], flows: Sequence[Flow]) -> str:
         [Series("ciphertexts", [ciphertexts[name] for name, _ in labels])],
         legend=False,
     )
-    rows = (
-        (f.sender, f.receiver, f.kind, f.messages, f"{f.bytes:,}", *KINDS.get(f.kind, ("unknown kind", "")))
-        for f in flows
-    )
+    rows = ((f.sender, f.receiver, f.kind, f.messages, f"{f.bytes:,}", f.protection, f.tells) for f in flows)
     head = ("from", "to", "kind", "messages", "bytes", "protection", "what it tells")
     more = f"<p>The {_MOST_EDGES} busiest of {len(edges)} pairs are drawn.</p>" if len(edges) > _MOST_EDGES else ""
     return section(
         "What crossed",
         f"<p>{sum(f.messages for f in flows):,} messages, {in_bytes(sum(f.bytes for f in flows))}, "
-        f"with {ciphertexts['total']:,} ciphertexts.</p>",
+        f"with {ciphertexts['total']:,} ciphertexts.{_ledger_traffic(metrics)}</p>",
         charts(traffic, counts),
         more,
         f"<details><summary>every kind of message</summary>{table(head, rows, (3, 4), texts=True)}</details>",
+    )
+
+
+def _ledger_traffic(metrics: Mapping[str, Any]) -> str:
+    ledger = metrics.get("ledger")
+    if ledger is None:
+        return ""
+    return (
+        f" The ledger's own {ledger['messages']:,} messages, {in_bytes(ledger['bytes'])} of blocks and transactions, "
+        "are not among them."
     )
 
 
@@ -68,7 +75,7 @@ def _unit(largest: float) -> tuple[str, float]:
 def encryption_section(metrics: Mapping[str, Any], flows: Sequence[Flow]) -> str:
     """Return what speaks for it that numbers crossed encrypted, each with randomness of its own."""
     ciphertexts = metrics["totals"]["ciphertexts"]
-    holding = [flow for flow in flows if KINDS.get(flow.kind, ("", ""))[0] == ENCRYPTED]
+    holding = [flow for flow in flows if flow.protection == ENCRYPTED]
     messages = sum(flow.messages for flow in holding)
     different = len(frozenset().union(*(flow.digests for flow in holding)))
     size = ciphertexts["key_bits"] // 4
@@ -126,14 +133,14 @@ def learned_section(metrics: Mapping[str, Any], flows: Sequence[Flow]) -> str:
     for role in roles:
         received = [flow for flow in flows if flow.receiver == role]
         for protection in (ENCRYPTED, SEALED, PUBLIC):
-            kinds = [flow for flow in received if KINDS.get(flow.kind, (PUBLIC, ""))[0] == protection]
+            kinds = [flow for flow in received if flow.protection == protection]
             if not kinds:
                 continue
-            tells = dict.fromkeys(KINDS.get(flow.kind, ("", flow.kind))[1] for flow in kinds)
+            tells = dict.fromkeys(part for flow in kinds for part in flow.tells.split("; "))
             closed = _CLOSED.get(protection) if role == _COORDINATOR else None
             access = "reads it" if closed is None else verdict(True, closed)
             rows.append((role, protection, "; ".join(tells), access, in_bytes(sum(flow.bytes for flow in kinds))))
-    head = ("who", "protection", "what reached it", "", "bytes")
+    head = ("who", "protection", "what reached it", "access", "bytes")
     return section(
         "What this run showed to whom",
         notes(showed(metrics)),

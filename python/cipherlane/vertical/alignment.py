@@ -6,6 +6,9 @@ and compares. It then tells each host which of the host's ids all parties share,
 
 Nothing here opens a file or a connection: each step takes bytes and gives bytes, whatever carries them. With several
 hosts the guest goes through the steps with each and tells all of them what is common to all.
+
+An exchange that only counts, for parties that should have no id in common, ends with the answer: the host returns what
+it has blinded twice in sorted order, so that the guest learns how many ids both have and not which.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ _count = Whole(1, _MAXIMUM_IDS)
 _digest = Binary(exactly=_HASH_BYTES)
 
 SCHEMAS: dict[str, Schema] = {
-    "align_request": {"fold_case": Flag(), "ids": _count, "blinded": Binary()},
+    "align_request": {"fold_case": Flag(), "only_count": Flag(), "ids": _count, "blinded": Binary()},
     "align_answer": {
         "request": _digest,
         "ids": _count,
@@ -37,7 +40,13 @@ SCHEMAS: dict[str, Schema] = {
     },
     "align_result": {"answer": _digest, "sealed": Binary()},
     "align_common": {"salt": Binary(exactly=SALT_BYTES), "digests": Array(("|u1",), 2)},
-    "align_asking": {"key": Binary(maximum=256), "request": _digest, "own_ids": _digest, "fold_case": Flag()},
+    "align_asking": {
+        "key": Binary(maximum=256),
+        "request": _digest,
+        "own_ids": _digest,
+        "fold_case": Flag(),
+        "only_count": Flag(),
+    },
     "align_answering": {"key": Binary(exactly=BOX_KEY_BYTES), "answer": _digest, "own_ids": _digest},
 }
 _Value = TypeVar("_Value")
@@ -63,16 +72,26 @@ class Asking:
     ----------
     request
         What to send to the host.
+    only_count
+        Whether it asks how many ids both have, and not which.
     """
 
     request: bytes
     _key: bytes
     _ids: tuple[str, ...]
     _fold_case: bool
+    only_count: bool = False
 
     @classmethod
-    def begin(cls, ids: Sequence[str], rules: IdRules | None = None, source: str = "ids") -> Asking:
+    def begin(
+        cls, ids: Sequence[str], rules: IdRules | None = None, source: str = "ids", *, only_count: bool = False
+    ) -> Asking:
         """Blind the ids under a fresh key.
+
+        Parameters
+        ----------
+        only_count
+            Ask how many ids both have, and not which.
 
         Raises
         ------
@@ -83,11 +102,11 @@ class Asking:
         """
         rules = rules or IdRules()
         own = rules.apply(ids, source)
-        client = _library().client.CreateWithNewKey(True)
+        client = _library().client.CreateWithNewKey(not only_count)
         key: bytes = client.GetPrivateKeyBytes()
         blinded = client.CreateRequest(list(_order(own, key))).SerializeToString()
-        fields = {"fold_case": rules.fold_case, "ids": len(own), "blinded": blinded}
-        return cls(_encode("align_request", fields), key, own, rules.fold_case)
+        fields = {"fold_case": rules.fold_case, "only_count": only_count, "ids": len(own), "blinded": blinded}
+        return cls(_encode("align_request", fields), key, own, rules.fold_case, only_count)
 
     def common(self, answer: bytes) -> tuple[str, ...]:
         """Return the ids that the host has too, normalised and sorted.
@@ -96,21 +115,41 @@ class Asking:
         ------
         ProtocolError
             The answer is damaged, or to another request.
+        ValueError
+            The request asked only how many there are.
         """
+        if self.only_count:
+            raise ValueError("request: it asked only how many ids both have; begin another to learn which")
+        client, setup, response = self._received(answer)
+        ordered = _order(self._ids, self._key)
+        positions = _guarded("answer", lambda: client.GetIntersection(setup, response))
+        return tuple(sorted(ordered[position] for position in positions))
+
+    def count(self, answer: bytes) -> int:
+        """Return how many of the ids the host has too.
+
+        Raises
+        ------
+        ProtocolError
+            The answer is damaged, or to another request.
+        """
+        client, setup, response = self._received(answer)
+        return int(_guarded("answer", lambda: client.GetIntersectionSize(setup, response)))
+
+    def _received(self, answer: bytes) -> tuple[Any, Any, Any]:
+        """Return the library's side that asked, and the two parts of an answer that belongs to it."""
         reply = _decode("align_answer", answer)
         if reply["request"] != _hash(self.request):
             raise ProtocolError("answer: it is to another request; ask that host to answer this one")
         library = _library()
-        client = library.client.CreateFromKey(self._key, True)
+        client = library.client.CreateFromKey(self._key, not self.only_count)
         setup, response = library.ServerSetup(), library.Response()
         _guarded(
             "answer", lambda: (setup.ParseFromString(reply["own"]), response.ParseFromString(reply["blinded_twice"]))
         )
         if len(response.encrypted_elements) != len(self._ids) or len(setup.raw.encrypted_elements) != reply["ids"]:
             raise ProtocolError(f"answer: expected one entry for each of the {len(self._ids)} ids asked about")
-        ordered = _order(self._ids, self._key)
-        positions = _guarded("answer", lambda: client.GetIntersection(setup, response))
-        return tuple(sorted(ordered[position] for position in positions))
+        return client, setup, response
 
     def tell(self, answer: bytes, common: Sequence[str]) -> bytes:
         """Return the message that tells the host of `answer` which ids are common to all parties.
@@ -135,6 +174,7 @@ class Asking:
             "request": _hash(self.request),
             "own_ids": _hash_ids(self._ids),
             "fold_case": self._fold_case,
+            "only_count": self.only_count,
         }
         return _encode("align_asking", fields)
 
@@ -153,7 +193,7 @@ class Asking:
             raise ValueError(
                 f"{source}: not the ids, or not the request, that this alignment was begun with; begin anew"
             )
-        return cls(request, state["key"], own, state["fold_case"])
+        return cls(request, state["key"], own, state["fold_case"], state["only_count"])
 
 
 @dataclass(frozen=True, repr=False)
@@ -166,12 +206,15 @@ class Answering:
         What to send back to the guest.
     asked
         How many ids the guest asked about.
+    only_count
+        Whether it asked how many ids both have, and not which: then nothing comes after the answer.
     """
 
     answer: bytes
     asked: int
     _box: BoxKey
     _ids: tuple[str, ...]
+    only_count: bool = False
 
     @classmethod
     def to(
@@ -213,7 +256,8 @@ class Answering:
             )
         own = rules.apply(ids, source)
         library = _library()
-        server = library.server.CreateWithNewKey(True)
+        # Where it does not reveal which, the library sorts what it has blinded twice.
+        server = library.server.CreateWithNewKey(not asked["only_count"])
         blinded = library.Request()
         _guarded("request", lambda: blinded.ParseFromString(asked["blinded"]))
         if len(blinded.encrypted_elements) != asked["ids"]:
@@ -229,7 +273,7 @@ class Answering:
             "blinded_twice": response.SerializeToString(),
             "box_key": box.public,
         }
-        return cls(_encode("align_answer", fields), asked["ids"], box, own)
+        return cls(_encode("align_answer", fields), asked["ids"], box, own, asked["only_count"])
 
     def common(self, result: bytes) -> tuple[str, ...]:
         """Return the ids that all parties have, normalised and sorted.
@@ -303,6 +347,18 @@ def align(parties: Sequence[Sequence[str]], rules: IdRules | None = None) -> tup
     return common
 
 
+def count_common(first: Sequence[str], second: Sequence[str], rules: IdRules | None = None) -> int:
+    """Return how many ids two parties both have, by the protocol that only counts, with both in this process.
+
+    Examples
+    --------
+    >>> count_common(["b", "a", "x"], ["a ", "b", "y"])
+    2
+    """
+    asking = Asking.begin(first, rules, "first", only_count=True)
+    return asking.count(Answering.to(asking.request, second, rules, source="second").answer)
+
+
 def _order(ids: Sequence[str], key: bytes) -> list[str]:
     """Return ids in an order that tells nothing of them, and that whoever has the key finds again."""
     secret = hashlib.sha256(key).digest()
@@ -351,4 +407,4 @@ def _library() -> Any:
     return python
 
 
-__all__ = ["Answering", "Asking", "align", "check_code"]
+__all__ = ["Answering", "Asking", "align", "check_code", "count_common"]

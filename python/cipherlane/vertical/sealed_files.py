@@ -66,7 +66,9 @@ class SealedStore:
         """
         path = self.directory / name
         if not path.is_file():
-            raise ValueError(f"{path}: expected a sealed file, found none; start the run anew")
+            raise ValueError(
+                f"{path}: expected a sealed file, found none; put it back from a copy, or start the run anew"
+            )
         found = _SealedFile.read(path)
         if found.context != self._context:
             raise ValueError(f"{path}: sealed for another run; put the file back from a copy of this one")

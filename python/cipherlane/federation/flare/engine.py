@@ -114,7 +114,7 @@ class FlareEngine:
         replies: dict[str, bytes] = {}
         for name, call in calls.items():
             replies[name] = call.result()
-            self._transcript.record(name, COORDINATOR, replies[name])
+            self._transcript.record(name, COORDINATOR, replies[name], answers=method)
         return replies
 
     def _open(self, plan: Plan, run: str, run_id: str, resume: bool) -> None:
