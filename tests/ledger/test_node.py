@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -308,3 +309,16 @@ def test_a_key_is_checked_and_never_shown() -> None:
     for bad in (b"", bytes(31), bytes(32), b"\xff" * 32):
         with pytest.raises(ValueError, match="expected the 32 bytes of a secp256k1 key"):
             Account(bad)
+
+
+def test_no_module_leaves_pythons_limit_on_recursion_raised() -> None:
+    # As py-evm does: a long row of brackets would then end the process.
+    sources = {path.stem: path.read_text() for path in Path(ledger_node.__file__).parent.glob("*.py")}
+    raising = [name for name, text in sources.items() if re.search(r"^from (eth\.|web3)", text, re.MULTILINE)]
+    assert "node" in raising and "json_rpc" in raising
+    assert [name for name in raising if "\nkeep_recursion_limit()\n" not in sources[name]] == []
+    program = (
+        "import sys; before = sys.getrecursionlimit(); import cipherlane.ledger.audit, cipherlane.ledger.member; "
+        "assert sys.getrecursionlimit() == before"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
