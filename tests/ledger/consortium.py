@@ -24,7 +24,7 @@ from cipherlane.ledger.session import LedgerSession
 
 ROLES = {"coordinator": "coordinator", "arbiter": "arbiter", "guest": "guest", "lab": "host"}
 KEY = hashlib.sha256(b"the arbiter's public key").digest()
-PLAN = b"a plan\n"
+PLAN = b'name = "a plan"\n'
 
 
 def account_of(name: str) -> Account:
