@@ -18,9 +18,9 @@ import cipherlane as cl
 from cipherlane.errors import ProtocolError
 from cipherlane.federation import models, sealed_state
 from cipherlane.federation.flare.calls import RoleOrder
-from cipherlane.federation.plan import PartyPlan, parse_plan
+from cipherlane.federation.plan import ArbiterPlan, PartyPlan, parse_plan
 from cipherlane.paillier import pem
-from cipherlane.vertical import alignment, messages, sealed_files, sealing, wire
+from cipherlane.vertical import alignment, messages, seal_keys, sealed_files, sealing, wire
 from cipherlane.vertical.mixture_arbiter import RoundState
 from cipherlane.vertical.mixture_party import PartyParameters
 from cipherlane.vertical.tables import Preprocessing, read_csv
@@ -130,7 +130,18 @@ def _messages() -> list[Parser]:
             False,
             PartyPlan("guest", "guest", Path("a/b.csv")),
         ),
-        RoleOrder(bytes(16), "first", 32 * "0", True, False, "arbiter", "arbiter", True, None),
+        RoleOrder(
+            bytes(16),
+            "first",
+            32 * "0",
+            True,
+            False,
+            "arbiter",
+            "arbiter",
+            True,
+            None,
+            arbiter=ArbiterPlan(64 * "0", Path("a.pem"), seal_keys.VariableKey("NAME")),
+        ),
     ]
     orders = [order.to_bytes() for order in orders]
     asked = {"fold_case": False, "ids": 2, "blinded": bytes(70)}
@@ -190,7 +201,8 @@ def _messages() -> list[Parser]:
 def _files(directory: Path) -> list[Parser]:
     plan = (EXAMPLES / "plan.toml").read_bytes()
     account = b'[ledger.accounts]\nhost = "0x' + 40 * b"a" + b'"\n'
-    plans = [plan, plan + b'[ledger]\nvalidators = ["guest", "host"]\naccess_hours = 2.5\n' + account]
+    arbiter = b'[arbiter]\npublic_key_fingerprint = "' + 64 * b"0" + b'"\nprivate_key = "a.pem"\n'
+    plans = [plan, plan + arbiter, plan + b'[ledger]\nvalidators = ["guest", "host"]\naccess_hours = 2.5\n' + account]
     table = b"".join((EXAMPLES / "guest.csv").read_bytes().splitlines(keepends=True)[:5])
     table_path, model_path = directory / "table.csv", directory / "model.npz"
 
