@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eth_hash.auto import keccak
 
@@ -28,14 +29,16 @@ from cipherlane.ledger.contract import (
     interface,
 )
 from cipherlane.ledger.digests import Crossing, is_witnessed, roots_of, salted
-from cipherlane.ledger.json_rpc import JsonRpcChain
+from cipherlane.ledger.lineage import Lineage
 from cipherlane.ledger.node import Node
 from cipherlane.ledger.outbox import Outbox
 from cipherlane.ledger.run_files import AGREEMENT_FILE
 
+if TYPE_CHECKING:
+    from cipherlane.ledger.json_rpc import JsonRpcChain
+
 CHAIN_FILE = "chain.sqlite"
 OUTBOX_FILE = "outbox.json"
-FIRST_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Part:
         What describes its data set: only a salted digest leaves it.
     model, results
         Files that it ends the run with; None, or none there, for nothing.
+    lineage
+        The version of that model, and which it was trained on from.
     access_seconds
         For how long it lets the plan use its data set.
     maximum_rounds
@@ -74,6 +79,7 @@ class Part:
     schema: bytes = b""
     model: Path | None = None
     results: Path | None = None
+    lineage: Lineage = field(default_factory=Lineage)
     access_seconds: int = 86_400
     maximum_rounds: int = 1_000
     accounts: Mapping[str, bytes] = field(default_factory=dict)
@@ -202,6 +208,9 @@ class Member:
                 sealer = self._part.account if self.name in agreement.validators else None
                 self._node = Node(self._part.directory / CHAIN_FILE, agreement.genesis(), sealer)
             else:
+                # web3.py takes as long to import as all the rest, and the embedded chain does without it.
+                from cipherlane.ledger.json_rpc import JsonRpcChain
+
                 self._network = JsonRpcChain(agreement.url)
         if self._chain.chain_id != agreement.chain_id:
             raise LedgerError(
@@ -405,7 +414,8 @@ class Member:
         results = NO_DIGEST if self._part.results is None else salted(salt, "results", _content(self._part.results))
         if contract.read("models", self._agreed.plan_id, "0x" + self.address.hex()) != NO_DIGEST:
             return []
-        return [self._to_contract("recordModel", self._agreed.plan_id, FIRST_VERSION, NO_DIGEST, model, results)]
+        version, parent = self._part.lineage.version, self._part.lineage.parent_digest(salt)
+        return [self._to_contract("recordModel", self._agreed.plan_id, version, parent, model, results)]
 
     def _set_access(self, contract: Contract) -> list[_Call]:
         wish = requested_access(self._part.directory)
