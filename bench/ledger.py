@@ -195,7 +195,7 @@ def main() -> None:
             f"n={arguments.rows}, d={arguments.columns}, K={components}, {arguments.iterations} iterations, 4 copies:\n"
             f"  CPU s without {told(figures['cpu_without'])}, with {told(figures['cpu_with'])}, "
             f"of them in the ledger {told(figures['cpu_ledger'])}\n"
-            f"  ratio of CPU {told(figures['cpu_ratio'])}, of elapsed time {told(figures['wall_ratio'])}; the ledger in "
+            f"  ratio of CPU {told(figures['cpu_ratio'])}, elapsed {told(figures['wall_ratio'])}; the ledger in "
             f"per cent of the rest {told(figures['share'], 100)}, at most {100 * (TARGET - 1):.0f} are wanted"
         )
     if arguments.json:

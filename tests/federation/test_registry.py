@@ -222,6 +222,10 @@ def test_the_ledger_has_the_version_and_its_parent_and_the_audit_compares_them(
     assert changed in failure(version, '"number": 3', '"number": 2')
     assert changed in failure(version, digest, "0" * 64)
     assert "expected a version's number and parent" in failure(version, '"number": 3', '"number": 1')
+    text = version.read_text()
+    version.unlink()
+    assert "version.json: no such file; the run had one, which was removed" in str(audit(third).failure)
+    version.write_text(text)
     # The coordinator's own file is on the ledger whole.
     assert "metrics.json: is not the file that 'coordinator' recorded" in failure(metrics, digest, "0" * 64)
     assert "is not the version that" in failure(tmp_path / "runs" / "v2" / "models" / "version.json", digest, "1" * 64)

@@ -144,8 +144,8 @@ class Consortium:
             if path is not None:
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(path.name.encode())
-        for name in ("metrics.json", "assignments.csv"):
-            (self.run / name).write_text(name)
+        (self.run / "metrics.json").write_text("{}")
+        (self.run / "assignments.csv").write_text("id,component")
         self.session.close()
         self.close()
 

@@ -404,9 +404,7 @@ class _Auditor:
                     f"model: {name!r} recorded version {recorded[member.account][0]}, the run's is {expected[0]}, or "
                     "another parent; the version or what it was trained on from was changed"
                 )
-        if stated is None:
-            self.report.notes.append("the version of the models was not compared with their files, which lie elsewhere")
-        elif stated.parent is not None:
+        if stated is not None and stated.parent is not None:
             before = parent_run(self._run)
             if before is None or not version_file(before).is_file():
                 self.report.notes.append("the version that was trained on from is not on this machine; not compared")

@@ -46,11 +46,13 @@ def read_lineage(run: Path) -> Lineage | None:
         Its files do not agree: with each other, or with the version it was trained on from where that lies here.
     """
     path = version_file(run)
+    told = _read(run / METRICS_FILE).get("model") if (run / METRICS_FILE).is_file() else None
     if not path.is_file():
+        if told is not None:
+            raise LedgerError(f"{path}: no such file; the run had one, which was removed")
         return None
     stated = _read(path)
     lineage = _lineage(path, stated)
-    told = _read(run / METRICS_FILE).get("model") if (run / METRICS_FILE).is_file() else None
     if told != {name: stated.get(name) for name in ("version", "number", "parent")}:
         raise LedgerError(f"{path}: is not the version that {METRICS_FILE} names; one of the two was changed")
     before = parent_run(run)
