@@ -1,7 +1,12 @@
-"""What a ledger costs: whole training runs of one plan with and without it, in turn, in one process.
+"""What a ledger costs: whole training runs of one plan with and without it, in turn, each in a process of its own.
 
-The results of both must be equal, and the run with the ledger must pass its audit, before anything is told. Time is CPU
-seconds of the process, in which all roles run with their copies of the chain, and wall time beside it.
+As `cipherlane train` makes them: packages are imported, a checkpoint is kept every round, and with the ledger all four
+roles keep their copies of the chain in that one process. The results of both must be equal, and the run with the
+ledger must pass its audit, before anything is told.
+
+Two figures, from CPU seconds, as a busy machine stretches all others: the ratio of a run with to the one without beside
+it, and what was spent in the ledger's own part of the run, its imports among it, in per cent of the rest of that run.
+The second hardly depends on what else the machine does.
 
     python bench/ledger.py --json bench/results/ledger.json
 """
@@ -11,8 +16,11 @@ from __future__ import annotations
 import argparse
 import csv
 import functools
+import json
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,12 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mixture import clusters
 from timing import environment, write_json
-
-from cipherlane.federation import Run, train
-from cipherlane.federation.run_ledger import RunLedger
-from cipherlane.ledger.audit import audit
 
 TARGET = 1.10
 GUEST_COLUMNS = 10
@@ -36,36 +39,61 @@ start = "random"
 [training]
 max_iterations = {iterations}
 tolerance = 0.0
+checkpoint_every = 1
 [parties.guest]
 data = "guest.csv"
 [parties.host]
 data = "host.csv"
 """
+NAMES = ("without", "with")
 
 
-_in_ledger = 0.0
-_nested = False
+class Clock:
+    """Adds up the CPU seconds of the outermost of the functions it counts."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._inside = False
+
+    def count(self, owner: Any, *names: str) -> None:
+        """Count these methods of a class from now on."""
+        for name in names:
+            setattr(owner, name, self._counted(getattr(owner, name)))
+
+    def _counted(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def counted(*arguments: Any) -> Any:
+            if self._inside:
+                return method(*arguments)
+            self._inside, start = True, time.thread_time()
+            try:
+                return method(*arguments)
+            finally:
+                self._inside = False
+                self.seconds += time.thread_time() - start
+
+        return counted
 
 
-def count_ledger() -> None:
-    """Let the ledger's own part of a run count its CPU seconds: a share that a busy machine does not blur."""
-    for name in ("begin", "open", "agree_on_key", "commit", "check", "close"):
-        setattr(RunLedger, name, _counted(getattr(RunLedger, name)))
+def one_run(plan: Path, out: Path) -> dict[str, float]:
+    """Train in this process, and return what it took since it began."""
+    from cipherlane.federation import load_plan, train
 
+    clock = Clock()
+    if load_plan(plan).ledger is not None:
+        start = time.thread_time()
+        from cipherlane.federation.run_ledger import RunLedger
+        from cipherlane.federation.witness import Witness
+        from cipherlane.ledger.member import Member
 
-def _counted(method: Callable[..., None]) -> Callable[..., None]:
-    @functools.wraps(method)
-    def counted(*arguments: Any) -> None:
-        global _in_ledger, _nested
-        start, outermost, _nested = time.thread_time(), not _nested, True
-        try:
-            method(*arguments)
-        finally:
-            if outermost:
-                _nested = False
-                _in_ledger += time.thread_time() - start
-
-    return counted
+        clock.seconds += time.thread_time() - start
+        clock.count(RunLedger, "begin", "open", "agree_on_key", "commit", "check", "close", "note", "metrics")
+        # What the roles do beside their work: digests of messages, and whether access is live.
+        clock.count(Witness, "_note")
+        clock.count(Member, "check_access")
+    wall = time.perf_counter()
+    train(plan, out)
+    return {"cpu": time.process_time(), "wall": time.perf_counter() - wall, "ledger": clock.seconds}
 
 
 def write_table(path: Path, values: np.ndarray) -> None:
@@ -75,56 +103,54 @@ def write_table(path: Path, values: np.ndarray) -> None:
         writer.writerows([f"p{row}", *map(repr, numbers)] for row, numbers in enumerate(values.tolist()))
 
 
-def timed(plan: Path, out: Path) -> tuple[Run, float, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    run = train(plan, out)
-    return run, time.process_time() - cpu, time.perf_counter() - wall
+def measured(plan: Path, out: Path) -> dict[str, float]:
+    command = [sys.executable, __file__, "--one", str(plan), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"the run ended with {done.returncode}: {done.stderr[-2000:]}")
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
-def verify(bare: Run, with_ledger: Run) -> None:
+def verify(bare: Path, with_ledger: Path) -> None:
+    from cipherlane.ledger.audit import audit
+
+    records = [json.loads((run / "metrics.json").read_text())["iterations"] for run in (bare, with_ledger)]
     for name in ("log_likelihood", "counts", "weights"):
-        if [record[name] for record in bare.metrics["iterations"]] != [
-            record[name] for record in with_ledger.metrics["iterations"]
-        ]:
+        if [record[name] for record in records[0]] != [record[name] for record in records[1]]:
             raise AssertionError(f"{name}: differs with the ledger; nothing is told")
-    failure = audit(with_ledger.directory).failure
+    failure = audit(with_ledger).failure
     if failure is not None:
         raise AssertionError(f"the audit fails: {failure}; nothing is told")
 
 
-def compare(directory: Path, rounds: int, warm_up: bool = True) -> dict[str, Any]:
-    plans = {"without": directory / "without.toml", "with": directory / "with.toml"}
-    global _in_ledger
-    figures: dict[str, list[float]] = {f"{clock}_{name}": [] for clock in ("cpu", "wall") for name in plans}
-    inside: list[float] = []
-    shares: list[float] = []
-    for number in range(-warm_up, rounds):
-        runs = {}
-        for name, plan in plans.items():
-            _in_ledger = 0.0
-            runs[name], cpu, wall = timed(plan, directory / f"{name}-{number}")
-            if number >= 0:
-                figures[f"cpu_{name}"].append(cpu)
-                figures[f"wall_{name}"].append(wall)
+def spread(values: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "low": min(values), "high": max(values)}
+
+
+def compare(directory: Path, pairs: int) -> dict[str, Any]:
+    """Measure pairs of runs after one that warms caches up; which is first alternates, as load comes and goes."""
+    found: list[dict[str, dict[str, float]]] = []
+    for number in range(-1, pairs):
+        pair = {}
+        for name in NAMES if number % 2 else NAMES[::-1]:
+            pair[name] = measured(directory / f"{name}.toml", directory / f"{name}-{number}")
+        verify(*(directory / f"{name}-{number}" for name in NAMES))
         if number >= 0:
-            inside.append(_in_ledger)
-            shares.append(_in_ledger / (figures["cpu_with"][-1] - _in_ledger))
-        verify(runs["without"], runs["with"])
-    ratios = {
-        clock: [a / b for a, b in zip(figures[f"{clock}_with"], figures[f"{clock}_without"], strict=True)]
-        for clock in ("cpu", "wall")
-    }
+            found.append(pair)
     return {
-        **{name: statistics.median(values) for name, values in figures.items()},
-        "cpu_ratio": statistics.median(ratios["cpu"]),
-        "cpu_ratio_low": min(ratios["cpu"]),
-        "cpu_ratio_high": max(ratios["cpu"]),
-        "wall_ratio": statistics.median(ratios["wall"]),
-        "cpu_in_ledger": statistics.median(inside),
-        "share": statistics.median(shares),
-        "share_low": min(shares),
-        "share_high": max(shares),
+        "runs": found,
+        **{f"cpu_{name}": spread([pair[name]["cpu"] for pair in found]) for name in NAMES},
+        "cpu_ledger": spread([pair["with"]["ledger"] for pair in found]),
+        "cpu_ratio": spread([pair["with"]["cpu"] / pair["without"]["cpu"] for pair in found]),
+        "wall_ratio": spread([pair["with"]["wall"] / pair["without"]["wall"] for pair in found]),
+        "share": spread([pair["with"]["ledger"] / (pair["with"]["cpu"] - pair["with"]["ledger"]) for pair in found]),
     }
+
+
+def told(figures: dict[str, float], factor: float = 1.0) -> str:
+    middle, low, high = (factor * figures[name] for name in ("median", "low", "high"))
+    return f"{middle:.3g} ({low:.3g} to {high:.3g})"
 
 
 def main() -> None:
@@ -133,11 +159,16 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=30, help="of both parties; the guest has 10 (default: 30)")
     parser.add_argument("--components", type=int, nargs="+", default=[8])
     parser.add_argument("--iterations", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=3, help="pairs of runs (default: 3)")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--pairs", type=int, default=3, help="pairs of runs (default: 3)")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file, after those it holds")
+    parser.add_argument("--one", type=Path, nargs=2, metavar=("PLAN", "OUT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    count_ledger()
-    print(f"{environment()['processor']}, {os.cpu_count()} processors")
+    if arguments.one:
+        print(json.dumps(one_run(*arguments.one)))
+        return
+    from mixture import clusters
+
+    print(f"{environment()['processor']}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
     found = []
     for components in arguments.components:
         with tempfile.TemporaryDirectory() as name:
@@ -148,7 +179,7 @@ def main() -> None:
             text = PLAN.format(components=components, iterations=arguments.iterations)
             (directory / "without.toml").write_text(text)
             (directory / "with.toml").write_text(text + "[ledger]\n")
-            figures = compare(directory, arguments.rounds)
+            figures = compare(directory, arguments.pairs)
         conditions = {
             "rows": arguments.rows,
             "columns": arguments.columns,
@@ -156,18 +187,20 @@ def main() -> None:
             "iterations": arguments.iterations,
             "key_bits": 2048,
             "copies": 4,
+            "pairs": arguments.pairs,
+            "load": os.getloadavg()[0],
         }
         found.append({**conditions, **figures})
         print(
-            f"n={arguments.rows}, d={arguments.columns}, K={components}, {arguments.iterations} iterations, 4 copies: "
-            f"{figures['cpu_without']:.2f} CPU s without, {figures['cpu_with']:.2f} with the ledger: "
-            f"{figures['cpu_ratio']:.3f}x ({figures['cpu_ratio_low']:.3f}..{figures['cpu_ratio_high']:.3f}), "
-            f"wall {figures['wall_ratio']:.3f}x; {figures['cpu_in_ledger']:.2f} CPU s in the ledger, "
-            f"{100 * figures['share']:.1f} % ({100 * figures['share_low']:.1f}..{100 * figures['share_high']:.1f}) of "
-            f"the rest; at most {100 * (TARGET - 1):.0f} % is wanted"
+            f"n={arguments.rows}, d={arguments.columns}, K={components}, {arguments.iterations} iterations, 4 copies:\n"
+            f"  CPU s without {told(figures['cpu_without'])}, with {told(figures['cpu_with'])}, "
+            f"of them in the ledger {told(figures['cpu_ledger'])}\n"
+            f"  ratio of CPU {told(figures['cpu_ratio'])}, elapsed {told(figures['wall_ratio'])}; the ledger in "
+            f"per cent of the rest {told(figures['share'], 100)}, at most {100 * (TARGET - 1):.0f} are wanted"
         )
     if arguments.json:
-        write_json(arguments.json, [], ledger=found, target=TARGET)
+        earlier = json.loads(arguments.json.read_text())["ledger"] if arguments.json.is_file() else []
+        write_json(arguments.json, [], ledger=[*earlier, *found], target=TARGET)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,10 @@ import cipherlane
 from cipherlane import cli_ledger, cli_registry, cli_sealing
 from cipherlane.cli_commands import add_command
 from cipherlane.errors import CipherlaneError
+from cipherlane.paillier.pem import PASSWORD_VARIABLE
 
 if TYPE_CHECKING:
     from cipherlane.federation import Run
-
-PASSWORD_VARIABLE = "CIPHERLANE_PASSWORD"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -340,7 +339,8 @@ def _add_keygen(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "  cipherlane keygen --out keys/clinic --password-file secret.txt\n"
         f"  {PASSWORD_VARIABLE}=... cipherlane keygen --out keys/clinic --bits 3072\n"
         "\n"
-        "Use them from Python; `train` makes a fresh pair for every run and needs none of these:\n"
+        "`train` makes a fresh pair for every run; with a section [arbiter] in the plan, which names this one by its\n"
+        "fingerprint, the arbiter uses it and every other role refuses any other (docs/plan.md). From Python:\n"
         '  public_key = cipherlane.PublicKey.from_json(open("keys/clinic.public.json").read())\n'
         '  private_key = cipherlane.PrivateKey.from_pem(open("keys/clinic.private.pem").read(), password)',
     )
@@ -383,7 +383,7 @@ def _keygen(options: argparse.Namespace) -> int:
         private_file.unlink(missing_ok=True)
         public_file.unlink(missing_ok=True)
         raise
-    print(f"{public_key.bits}-bit {public_key.scheme} key {public_key.fingerprint[:16]}")
+    print(f"{public_key.bits}-bit {public_key.scheme} key, fingerprint {public_key.fingerprint}")
     print(f"public:  {public_file}")
     print(f"private: {private_file}")
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from cipherlane.cli import main
 from cipherlane.federation import Progress, Run, train
 from cipherlane.federation.models import load_models
 from cipherlane.federation.registry import find, lineage, select, version_of, versions
+from cipherlane.ledger import missing_packages
+from cipherlane.ledger.lineage import TRAINED_ANEW
 
 WritePlan = Callable[..., Path]
 
@@ -141,7 +144,12 @@ def test_continue_trains_on_from_the_command_line(
     [
         ("models/host1.npz", b"", b"", r"host1\.npz: changed, added or removed since"),
         ("plan.toml", b"seed = 1", b"seed = 2", r"plan\.toml: changed since training ended"),
-        ("models/version.json", b'"parent": "', b'"parent": "0', r"version\.json: its version or parent was changed"),
+        (
+            "models/version.json",
+            b'"parent": "',
+            b'"parent": "0',
+            r"version\.json: its version, number or parent was changed",
+        ),
     ],
 )
 def test_a_changed_version_is_refused_by_name(
@@ -178,3 +186,75 @@ def test_what_is_no_version_is_said_so(family: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"selected\.json: expected the digest"):
         find(family, "selected")
     selected.unlink()
+
+
+@pytest.mark.skipif(bool(missing_packages()), reason=f"not installed: {', '.join(missing_packages())}")
+def test_the_ledger_has_the_version_and_its_parent_and_the_audit_compares_them(
+    tmp_path: Path, write_plan: WritePlan
+) -> None:
+    from cipherlane.ledger.audit import audit
+
+    plan = _limited(write_plan(ledger__access_hours=1.0), 1)
+    runs = [train(plan, tmp_path / "runs" / "v1")]
+    for number in (2, 3):
+        runs.append(train(plan, tmp_path / "runs" / f"v{number}", parent=runs[-1].directory))
+    assert [run.metrics["model"]["number"] for run in runs] == [1, 2, 3]
+    for number, run in enumerate(runs, 1):
+        report = audit(run.directory)
+        assert report.failure is None, report.failure
+        (told,) = [text for text in report.held if text.startswith("the model is version")]
+        parent = run.metrics["model"]["parent"]
+        assert told == f"the model is version {number}" + (f", trained on from {parent[:12]}..." if parent else "")
+    third = runs[2].directory
+
+    def failure(path: Path, old: str, new: str) -> str:
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+        try:
+            return str(audit(third).failure)
+        finally:
+            path.write_text(text)
+
+    version, metrics = third / "models" / "version.json", third / "metrics.json"
+    digest = runs[2].metrics["model"]["parent"]
+    changed = "version.json: is not the version that metrics.json names; one of the two was changed"
+    assert changed in failure(version, '"number": 3', '"number": 2')
+    assert changed in failure(version, digest, "0" * 64)
+    assert "expected a version's number and parent" in failure(version, '"number": 3', '"number": 1')
+    text = version.read_text()
+    version.unlink()
+    assert "version.json: no such file; the run had one, which was removed" in str(audit(third).failure)
+    version.write_text(text)
+    # The coordinator's own file is on the ledger whole.
+    assert "metrics.json: is not the file that 'coordinator' recorded" in failure(metrics, digest, "0" * 64)
+    assert "is not the version that" in failure(tmp_path / "runs" / "v2" / "models" / "version.json", digest, "1" * 64)
+    (tmp_path / "runs" / "v2").rename(tmp_path / "elsewhere")
+    report = audit(third)
+    assert report.failure is None
+    assert "the version that was trained on from is not on this machine; not compared" in report.notes
+    with pytest.raises(ValueError, match="its version, number or parent was changed"):
+        text = version.read_text()
+        version.write_text(text.replace('"number": 3', '"number": 2'))
+        version_of(third)
+
+
+@pytest.mark.skipif(bool(missing_packages()), reason=f"not installed: {', '.join(missing_packages())}")
+def test_a_member_that_records_another_version_is_named(
+    tmp_path: Path, write_plan: WritePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cipherlane.ledger.audit import audit
+    from cipherlane.ledger.member import Member
+
+    plan = _limited(write_plan(ledger__access_hours=1.0), 1)
+    first = train(plan, tmp_path / "first")
+    record = Member._record
+
+    def anew(self: Member, contract: object) -> object:
+        if self.name == "host1":
+            self._part = replace(self._part, lineage=TRAINED_ANEW)
+        return record(self, contract)
+
+    monkeypatch.setattr(Member, "_record", anew)
+    second = train(plan, tmp_path / "second", parent=first.directory)
+    assert "model: 'host1' recorded version 1, the run's is 2" in str(audit(second.directory).failure)

@@ -10,7 +10,6 @@ import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,30 +18,19 @@ import cipherlane as cl
 from cipherlane.errors import ProtocolError
 from cipherlane.federation import models, sealed_state
 from cipherlane.federation.flare.calls import RoleOrder
-from cipherlane.federation.plan import PartyPlan, parse_plan
+from cipherlane.federation.plan import ArbiterPlan, PartyPlan, parse_plan
 from cipherlane.paillier import pem
-from cipherlane.vertical import alignment, messages, sealed_files, sealing, wire
+from cipherlane.vertical import alignment, messages, seal_keys, sealed_files, sealing, wire
 from cipherlane.vertical.mixture_arbiter import RoundState
 from cipherlane.vertical.mixture_party import PartyParameters
 from cipherlane.vertical.tables import Preprocessing, read_csv
 
+from ledger_parsers import ledger_parsers
+from parser_under_test import Parser, as_text
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "breast_cancer"
 _DIGEST_BYTES = 32
-
-
-@dataclass(frozen=True)
-class Parser:
-    """``parse`` reads bytes or raises one of ``refusals``; anything else that comes out is a finding."""
-
-    name: str
-    parse: Callable[[bytes], object]
-    corpus: list[bytes]
-    refusals: tuple[type[Exception], ...]
-
-
-def _text(read: Callable[[str], object]) -> Callable[[bytes], object]:
-    return lambda data: read(data.decode("utf-8", "surrogatepass" if data[:1] == b"\xed" else "replace"))
 
 
 def _private_keys() -> tuple[cl.PrivateKey, cl.PrivateKey]:
@@ -122,8 +110,8 @@ def _keys(private_key: cl.PrivateKey, short_key: cl.PrivateKey) -> list[Parser]:
     public = [key.to_json().encode() for key in (public_key, classic, short_key.public_key)]
     bodies = [b"1" + json.dumps(plain).encode(), b"2" + json.dumps(short).encode()]
     return [
-        Parser("public_key", _text(cl.PublicKey.from_json), public, (ValueError,)),
-        Parser("private_key", _text(unlocked), armoured, (ValueError,)),
+        Parser("public_key", as_text(cl.PublicKey.from_json), public, (ValueError,)),
+        Parser("private_key", as_text(unlocked), armoured, (ValueError,)),
         Parser("private_key_body", body, bodies, (ValueError,)),
     ]
 
@@ -142,7 +130,18 @@ def _messages() -> list[Parser]:
             False,
             PartyPlan("guest", "guest", Path("a/b.csv")),
         ),
-        RoleOrder(bytes(16), "first", 32 * "0", True, False, "arbiter", "arbiter", True, None),
+        RoleOrder(
+            bytes(16),
+            "first",
+            32 * "0",
+            True,
+            False,
+            "arbiter",
+            "arbiter",
+            True,
+            None,
+            arbiter=ArbiterPlan(64 * "0", Path("a.pem"), seal_keys.VariableKey("NAME")),
+        ),
     ]
     orders = [order.to_bytes() for order in orders]
     asked = {"fold_case": False, "only_count": False, "ids": 2, "blinded": bytes(70)}
@@ -162,6 +161,12 @@ def _messages() -> list[Parser]:
         messages.pack("begin", 0, sealed=None, seed=1, position=2, from_model=False),
         messages.pack("added_statistics", 1, columns=3, ciphertexts=bytes(40)),
         messages.pack("joint_parameters", 4, columns={"guest": 3}, ciphertexts={}, names={}, weights=np.ones(2)),
+        messages.pack("ledger_account", 0, account=bytes(20)),
+        messages.pack("ledger_open", 0, agreement="{}"),
+        messages.pack("ledger_act", 0, step="commit"),
+        messages.pack("ledger_transactions", 0, transactions=[b"signed", b""]),
+        messages.pack("ledger_blocks", 0, blocks=[bytes(40)]),
+        messages.pack("ledger_head", 0, number=3, hash=bytes(32)),
         messages.pack_failure(1, ValueError("no such column")),
     ]
     sealed = [
@@ -195,6 +200,9 @@ def _messages() -> list[Parser]:
 
 def _files(directory: Path) -> list[Parser]:
     plan = (EXAMPLES / "plan.toml").read_bytes()
+    account = b'[ledger.accounts]\nhost = "0x' + 40 * b"a" + b'"\n'
+    arbiter = b'[arbiter]\npublic_key_fingerprint = "' + 64 * b"0" + b'"\nprivate_key = "a.pem"\n'
+    plans = [plan, plan + arbiter, plan + b'[ledger]\nvalidators = ["guest", "host"]\naccess_hours = 2.5\n' + account]
     table = b"".join((EXAMPLES / "guest.csv").read_bytes().splitlines(keepends=True)[:5])
     table_path, model_path = directory / "table.csv", directory / "model.npz"
 
@@ -226,7 +234,10 @@ def _files(directory: Path) -> list[Parser]:
 
     return [
         Parser(
-            "plan", _text(parse_plan), [plan, b"[model]\ncomponents = 2\n[parties.a]\nrole='guest'\n"], (ValueError,)
+            "plan",
+            as_text(parse_plan),
+            [*plans, b"[model]\ncomponents = 2\n[parties.a]\nrole='guest'\n"],
+            (ValueError,),
         ),
         Parser("table", csv, [table, b'\xef\xbb\xbfid,y,a\r\n"1",x,2\r\n2,y,nan\r\n'], (ValueError,)),
         Parser("model", load, [model], (ValueError,)),
@@ -285,6 +296,7 @@ def all_parsers() -> dict[str, Parser]:
         *_messages(),
         *_files(Path(directory.name)),
         *_sealed_files(Path(directory.name)),
+        *ledger_parsers(Path(directory.name)),
     ]
     return {parser.name: parser for parser in parsers}
 

@@ -37,6 +37,29 @@ def test_a_changed_example_is_read_or_refused(name):
     assert refused > 0
 
 
+# Inputs that say little at length: an object or list in each of thousands of others.
+_JSON, _LISTS = b"[" * 100_000, b"\xc0"
+for _ in range(5_000):
+    size = len(_LISTS)
+    _LISTS = (bytes([0xC0 + size]) if size < 56 else b"\xf9" + size.to_bytes(2, "big")) + _LISTS
+NESTED = {
+    "agreement": [_JSON, b'{"a":' * 100_000],
+    "ledger_transcript": [_JSON + b"\n"],
+    "access_wish": [_JSON],
+    "json_rpc": [bytes([question]) + _JSON for question in range(10)],
+    "block": [_LISTS],
+    "transaction": [_LISTS, b"\x01" + _LISTS],
+    "public_key": [_JSON],
+}
+
+
+@pytest.mark.parametrize("name", sorted(NESTED.keys() & PARSERS.keys()))
+def test_what_is_nested_deeply_is_refused(name):
+    for data in NESTED[name]:
+        with pytest.raises(PARSERS[name].refusals):
+            PARSERS[name].parse(data)
+
+
 @pytest.mark.parametrize("name", ["cipher_array_fields", "message"])
 def test_a_short_run_of_atheris(name, tmp_path):
     pytest.importorskip("atheris", reason="atheris is not installed (extra 'fuzz')")

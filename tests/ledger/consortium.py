@@ -24,7 +24,7 @@ from cipherlane.ledger.session import LedgerSession
 
 ROLES = {"coordinator": "coordinator", "arbiter": "arbiter", "guest": "guest", "lab": "host"}
 KEY = hashlib.sha256(b"the arbiter's public key").digest()
-PLAN = b"a plan\n"
+PLAN = b'name = "a plan"\n'
 
 
 def account_of(name: str) -> Account:
@@ -147,8 +147,8 @@ class Consortium:
             if path is not None:
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(path.name.encode())
-        for name in ("metrics.json", "assignments.csv"):
-            (self.run / name).write_text(name)
+        (self.run / "metrics.json").write_text("{}")
+        (self.run / "assignments.csv").write_text("id,component")
         self.session.close()
         self.close()
 

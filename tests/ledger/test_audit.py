@@ -41,7 +41,7 @@ def test_a_whole_run_holds_and_the_audit_changes_nothing(run: Path) -> None:
     report = audit(run)
     assert report.passed
     assert report.notes == []
-    assert len(report.held) == 11
+    assert len(report.held) == 12
     assert _unchanged_files(run) == before
     head = report.held[1].rpartition(" ")[2]
     assert audit(run, Expected({"lab": account_of("lab").address}, bytes.fromhex(head))).passed

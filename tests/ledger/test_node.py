@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -333,3 +334,16 @@ def test_a_copy_that_cannot_be_opened_or_written_is_told(tmp_path: Path) -> None
     store._connection.execute("pragma query_only = on")
     with pytest.raises(StorageError, match=r"chain\.sqlite: read-only file system; give a directory on a disk that"):
         store[b"key"] = b"value"
+
+
+def test_no_module_leaves_pythons_limit_on_recursion_raised() -> None:
+    # As py-evm does: a long row of brackets would then end the process.
+    sources = {path.stem: path.read_text() for path in Path(ledger_node.__file__).parent.glob("*.py")}
+    raising = [name for name, text in sources.items() if re.search(r"^from (eth\.|web3)", text, re.MULTILINE)]
+    assert "node" in raising and "json_rpc" in raising
+    assert [name for name in raising if "\nkeep_recursion_limit()\n" not in sources[name]] == []
+    program = (
+        "import sys; before = sys.getrecursionlimit(); import cipherlane.ledger.audit, cipherlane.ledger.member; "
+        "assert sys.getrecursionlimit() == before"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

@@ -11,7 +11,7 @@ from cipherlane.federation.engine import Engine
 from cipherlane.federation.horizontal_arbiter import HorizontalArbiter
 from cipherlane.federation.horizontal_coordinator import HorizontalCoordinator
 from cipherlane.federation.horizontal_party import HorizontalParty
-from cipherlane.federation.plan import Plan
+from cipherlane.federation.plan import ArbiterPlan, Plan
 from cipherlane.vertical.sealed_files import SealedStore
 
 
@@ -20,9 +20,9 @@ def coordinator_of(plan: Plan, engine: Engine) -> Coordinator:
     return HorizontalCoordinator(plan, engine) if plan.is_horizontal else Coordinator(plan, engine)
 
 
-def arbiter_of(is_horizontal: bool, store: SealedStore, joint_model: Path | None) -> Arbiter:
-    """Return the arbiter; it writes the joint model into a file, if one is given."""
-    return HorizontalArbiter(store) if is_horizontal else Arbiter(store, joint_model)
+def arbiter_of(is_horizontal: bool, store: SealedStore, joint_model: Path | None, key: ArbiterPlan | None) -> Arbiter:
+    """Return the arbiter; it writes the joint model into a file, and uses a key pair of its own, if one is given."""
+    return HorizontalArbiter(store, key) if is_horizontal else Arbiter(store, joint_model, key)
 
 
 def party_type_of(is_horizontal: bool) -> type[DataParty]:

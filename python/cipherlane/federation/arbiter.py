@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cipherlane.errors import ProtocolError
+from cipherlane.federation.arbiter_key import arbiter_keys
 from cipherlane.federation.models import PartyModel, save_models
+from cipherlane.federation.plan import ArbiterPlan
 from cipherlane.federation.responder import Responder
 from cipherlane.federation.sealed_state import seal_round_state, unseal_round_state
-from cipherlane.paillier import PrivateKey, PublicKey, keygen
+from cipherlane.paillier import PrivateKey, PublicKey
 from cipherlane.vertical.exchange import (
     encoding_of,
     needed,
@@ -31,7 +33,7 @@ from cipherlane.vertical.wire import Message
 
 
 class Arbiter(Responder):
-    """The holder of the private key, which never leaves it and is kept in memory only.
+    """The holder of the private key, which never leaves it and is kept in memory only, unless its own file holds it.
 
     Parameters
     ----------
@@ -39,12 +41,17 @@ class Arbiter(Responder):
         Its sealed directory, for checkpoints; None where nothing is to be kept (scoring).
     joint_model
         Where to write the joint model, if the parties send their parameters.
+    key
+        Where its own key pair lies; None makes one for the run.
     """
 
-    def __init__(self, store: SealedStore | None = None, joint_model: Path | None = None) -> None:
+    def __init__(
+        self, store: SealedStore | None = None, joint_model: Path | None = None, key: ArbiterPlan | None = None
+    ) -> None:
         super().__init__(ARBITER, ARBITER)
         self._store = store
         self._joint_file = joint_model
+        self._own_key = key
         self._joint: list[PartyModel] = []
         self._box = BoxKey()
         self._task: Message | None = None
@@ -63,7 +70,7 @@ class Arbiter(Responder):
 
     def _on_task(self, message: Message) -> bytes:
         self._task = message
-        self._keys = keygen(bits=message["key_bits"], scheme=message["scheme"])
+        self._keys = arbiter_keys(message["key_bits"], message["scheme"], self._own_key)
         return pack(
             "public_key",
             message.round,

@@ -15,8 +15,8 @@ from cipherlane.errors import ProtocolError
 from cipherlane.federation.engine import Engine
 from cipherlane.federation.plan import Plan
 from cipherlane.paillier import PublicKey
-from cipherlane.vertical.exchange import needed, read_ciphertexts
-from cipherlane.vertical.messages import ARBITER, EDGES, failure_of, pack, unpack
+from cipherlane.vertical.exchange import check_key, needed, read_ciphertexts
+from cipherlane.vertical.messages import ARBITER, COORDINATOR, EDGES, failure_of, pack, unpack
 from cipherlane.vertical.score_encoding import NumberEncoding, parameter_encoding
 from cipherlane.vertical.wire import Message
 
@@ -237,7 +237,9 @@ class Coordinator:
         asked = time.time()
         reply = self._ask("arbiter_task", 0, {ARBITER: task})[ARBITER]
         self._check_clocks(asked, {ARBITER: reply})
-        self._public_key = PublicKey.from_json(reply["public_key"])
+        public_key = PublicKey.from_json(reply["public_key"])
+        check_key(public_key, self.plan.expected_key, COORDINATOR)
+        self._public_key = public_key
         self._arbiter_box_key = reply["box_key"]
         fields = {"public_key": reply["public_key"], "arbiter_box_key": reply["box_key"], "rows": self.rows}
         self._ask("key", 0, dict.fromkeys(self._parties, fields))

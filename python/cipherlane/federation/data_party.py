@@ -23,6 +23,7 @@ from cipherlane.federation.terms import TERMS_FILE, changed_terms, seal_terms, u
 from cipherlane.files import told
 from cipherlane.paillier import PublicKey, backends, current_backend
 from cipherlane.vertical.exchange import (
+    check_key,
     encoding_of,
     needed,
     open_responsibilities,
@@ -96,6 +97,8 @@ class DataParty(Responder):
 
     Attributes
     ----------
+    expected_key
+        The fingerprint that the arbiter's key must have; None takes any.
     result
         The guest's final responsibilities, float64 of shape (n, K); None before the end and at hosts.
     """
@@ -130,6 +133,7 @@ class DataParty(Responder):
         self._all_rows: int | None = None
         self._salt: bytes | None = None
         self._responsibilities: NDArray[np.float64] | None = None
+        self.expected_key: str | None = None
         self.result: NDArray[np.float64] | None = None
         self.handlers = {
             "requirements": self._on_requirements,
@@ -367,7 +371,9 @@ class DataParty(Responder):
     # Training.
 
     def _on_key(self, message: Message) -> bytes:
-        self._public_key = PublicKey.from_json(message["public_key"])
+        public_key = PublicKey.from_json(message["public_key"])
+        check_key(public_key, self.expected_key, self.name)
+        self._public_key = public_key
         self._arbiter_box_key = message["arbiter_box_key"]
         self._all_rows = message["rows"]
         return self._noted(message)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cipherlane.errors import ProtocolError
 from cipherlane.federation.arbiter import Arbiter
+from cipherlane.federation.plan import ArbiterPlan
 from cipherlane.federation.sealed_state import seal_mixture_state, unseal_mixture_state
 from cipherlane.horizontal.mixture_arbiter import MixtureState, next_state
 from cipherlane.horizontal.standardisation import column_means, column_scales
@@ -28,10 +29,12 @@ class HorizontalArbiter(Arbiter):
     ----------
     store
         Its sealed directory, for checkpoints.
+    key
+        Where its own key pair lies; None makes one for the run.
     """
 
-    def __init__(self, store: SealedStore) -> None:
-        super().__init__(store)
+    def __init__(self, store: SealedStore, key: ArbiterPlan | None = None) -> None:
+        super().__init__(store, key=key)
         self._columns: int | None = None
         self._mixture: MixtureState | None = None
         self.handlers = {

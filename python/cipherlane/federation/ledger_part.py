@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cipherlane.federation.plan import LedgerPlan, Plan
 from cipherlane.federation.responder import Responder
 from cipherlane.ledger import require_packages
+from cipherlane.ledger.lineage import TRAINED_ANEW, Lineage
 from cipherlane.ledger.run_files import member_directory, model_file, results_file
 from cipherlane.vertical.messages import ARBITER, COORDINATOR
 from cipherlane.vertical.sealed_files import SealedStore
@@ -31,7 +32,7 @@ def ledger_roles(plan: Plan) -> dict[str, str]:
     }
 
 
-def witness_of(role: Responder, plan: Plan, store: SealedStore, run: Path) -> Witness:
+def witness_of(role: Responder, plan: Plan, store: SealedStore, run: Path, lineage: Lineage = TRAINED_ANEW) -> Witness:
     """Return a role with its part in the ledger before it: what an engine runs instead of the role.
 
     Parameters
@@ -44,15 +45,25 @@ def witness_of(role: Responder, plan: Plan, store: SealedStore, run: Path) -> Wi
         The role's sealed directory, which holds its account.
     run
         The run's directory on this machine.
+    lineage
+        Of the model that it ends with.
     """
     require_packages()
     from cipherlane.federation.witness import Witness
     from cipherlane.ledger.member import Member
 
-    return Witness(role, Member(part_of(role.name, role.role, plan, store, run, role.schema)))
+    return Witness(role, Member(part_of(role.name, role.role, plan, store, run, role.schema, lineage)))
 
 
-def part_of(name: str, role: str, plan: Plan, store: SealedStore, run: Path, schema: bytes = b"") -> Part:
+def part_of(
+    name: str,
+    role: str,
+    plan: Plan,
+    store: SealedStore,
+    run: Path,
+    schema: bytes = b"",
+    lineage: Lineage = TRAINED_ANEW,
+) -> Part:
     """Return what a role brings to the ledger."""
     from cipherlane.ledger.member import Part
 
@@ -66,6 +77,7 @@ def part_of(name: str, role: str, plan: Plan, store: SealedStore, run: Path, sch
         schema=schema,
         model=model_file(run, name, role),
         results=results_file(run, role),
+        lineage=lineage,
         access_seconds=int(section.access_hours * 3600),
         maximum_rounds=plan.training.max_iterations + _SPARE_ROUNDS,
         accounts=section.accounts,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cipherlane.federation.plan_fields import Section
+from cipherlane.paillier.pem import PASSWORD_VARIABLE
 from cipherlane.vertical.messages import (
     ARBITER,
     COORDINATOR,
@@ -98,6 +99,25 @@ class LedgerPlan:
 
 
 @dataclass(frozen=True)
+class ArbiterPlan:
+    """Section ``[arbiter]``: the one key pair that the run is to use, in place of one made for it.
+
+    Attributes
+    ----------
+    public_key_fingerprint
+        64 hexadecimal digits; every role refuses any other key.
+    private_key
+        The arbiter's PEM file; None at every other role.
+    password
+        Where the arbiter finds its password; None at every other role.
+    """
+
+    public_key_fingerprint: str
+    private_key: Path | None = None
+    password: SealKey | None = None
+
+
+@dataclass(frozen=True)
 class PartyPlan:
     """Section ``[parties.NAME]``: one data party, its file and how it prepares it."""
 
@@ -129,6 +149,7 @@ class Plan:
     privacy: PrivacyPlan = field(default_factory=PrivacyPlan)
     requirements: RequirementsPlan = field(default_factory=RequirementsPlan)
     ledger: LedgerPlan | None = None
+    arbiter: ArbiterPlan | None = None
     text: str = ""
     base: Path = Path()
 
@@ -141,6 +162,11 @@ class Plan:
     def writes_joint_model(self) -> bool:
         """Whether parties hold blocks of one model, and the arbiter may join them."""
         return not self.is_horizontal and self.privacy.share_parameters != "never"
+
+    @property
+    def expected_key(self) -> str | None:
+        """The fingerprint that the arbiter's key must have; None where it makes one for the run."""
+        return None if self.arbiter is None else self.arbiter.public_key_fingerprint
 
     @property
     def guest(self) -> PartyPlan:
@@ -206,6 +232,7 @@ def parse_plan(text: str, *, source: str = "plan", base: Path | str = ".") -> Pl
         privacy=_privacy(top.section("privacy"), horizontal),
         requirements=_requirements(top.section("requirements")),
         ledger=_ledger(top.optional_section("ledger"), set(top.sections("parties"))),
+        arbiter=_arbiter(top.optional_section("arbiter"), Path(base)),
         text=text,
         base=Path(base),
     )
@@ -300,6 +327,25 @@ def _ledger(section: Section | None, parties: set[str]) -> LedgerPlan | None:
         if not set(members_named) <= members:
             raise section.error(name, f"names among {sorted(members)}")
     return plan if enabled else None
+
+
+def _arbiter(section: Section | None, base: Path) -> ArbiterPlan | None:
+    if section is None:
+        return None
+    fingerprint = section.text("public_key_fingerprint")
+    if re.fullmatch(r"[0-9a-f]{64}", fingerprint) is None:
+        raise section.error(
+            "public_key_fingerprint", "64 lower-case hexadecimal digits", "`cipherlane keygen` prints it"
+        )
+    private_key = base / section.text("private_key")
+    where = section.text("password", default=f"env:{PASSWORD_VARIABLE}")
+    try:
+        password = parse_seal_key(where, base, field="password")
+    except ValueError:
+        expected = "a file, env:NAME or keyring:SERVICE/NAME"
+        raise section.error("password", expected, "never the password itself: plans are shared") from None
+    section.close()
+    return ArbiterPlan(fingerprint, private_key, password)
 
 
 def _address(section: Section, name: str, text: str) -> bytes:

@@ -14,6 +14,7 @@ from cipherlane.federation.models import PartyModel, load_models
 from cipherlane.federation.plan import Plan
 from cipherlane.federation.run_store import MODELS_DIRECTORY, PLAN_FILE, check_complete, write_json
 from cipherlane.files import told
+from cipherlane.ledger.lineage import Lineage
 from cipherlane.report import read_json
 
 VERSION_FILE = "version.json"
@@ -29,7 +30,10 @@ class Version:
     Attributes
     ----------
     digest
-        SHA-256 of the model files' digests, the plan's and the parent's: it stands for the model and all before it.
+        SHA-256 of the model files' digests, the plan's, the parent's and the number: it stands for the model and all
+        before it.
+    number
+        1 where training began anew, else one more than the parent's.
     parent
         The digest of the version it was trained on from; None where training began anew.
     run
@@ -39,13 +43,17 @@ class Version:
     """
 
     digest: str
+    number: int
     parent: str | None
     run: Path
     facts: Mapping[str, Any]
 
 
-def write_version(directory: Path, plan: Plan, parent: str | None, metrics: Mapping[str, Any]) -> str:
-    """Write the version of the models in a run's directory, and return its digest."""
+def write_version(
+    directory: Path, plan: Plan, parent: Version | None, metrics: Mapping[str, Any]
+) -> dict[str, str | int | None]:
+    """Write the version of the models in a run's directory, and return its digest, number and parent."""
+    before, number = (None, 1) if parent is None else (parent.digest, parent.number + 1)
     files = _file_digests(directory)
     facts = {
         "plan": plan.name,
@@ -57,10 +65,10 @@ def write_version(directory: Path, plan: Plan, parent: str | None, metrics: Mapp
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "files": files,
     }
-    digest = _digest(files, facts["plan_sha256"], parent)
-    content = {"version": digest, "parent": parent, **facts}
-    write_json(directory / MODELS_DIRECTORY / VERSION_FILE, content)
-    return digest
+    digest = _digest(files, facts["plan_sha256"], before, number)
+    stated: dict[str, str | int | None] = {"version": digest, "number": number, "parent": before}
+    write_json(directory / MODELS_DIRECTORY / VERSION_FILE, {**stated, **facts})
+    return stated
 
 
 def version_of(run: Path) -> Version:
@@ -82,9 +90,14 @@ def version_of(run: Path) -> Version:
         plan_digest = hashlib.sha256(plan.read_bytes()).hexdigest()
     if plan_digest != version.facts["plan_sha256"]:
         raise ValueError(f"{plan}: changed since training ended")
-    if _digest(files, plan_digest, version.parent) != version.digest:
-        raise ValueError(f"{run / MODELS_DIRECTORY / VERSION_FILE}: its version or parent was changed")
+    if _digest(files, plan_digest, version.parent, version.number) != version.digest:
+        raise ValueError(f"{run / MODELS_DIRECTORY / VERSION_FILE}: its version, number or parent was changed")
     return version
+
+
+def lineage_of(parent: Version | None) -> Lineage:
+    """Return the lineage of a model that is trained on from `parent`, or anew."""
+    return Lineage() if parent is None else Lineage(parent.number + 1, bytes.fromhex(parent.digest))
 
 
 def versions(root: Path) -> list[Version]:
@@ -197,9 +210,15 @@ def _stated(run: Path) -> Version:
         raise ValueError(f"{run}: this run has no {VERSION_FILE}; it was made by an earlier version of this software")
     content = read_json(path)
     digest, parent, files = content.pop("version", None), content.pop("parent", None), content.get("files")
+    number = content.pop("number", None)
     if not isinstance(digest, str) or not isinstance(parent, str | None) or not isinstance(files, dict):
         raise ValueError(f"{path}: expected a version, its parent and its files; the run's files were changed")
-    return Version(digest, parent, run, content)
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1 or (number == 1) != (parent is None):
+        raise ValueError(
+            f"{path}: expected a number, 1 for a version without a parent; the run's files were changed, or made by an "
+            "earlier version of this software"
+        )
+    return Version(digest, number, parent, run, content)
 
 
 def _file_digests(run: Path) -> dict[str, str]:
@@ -210,8 +229,8 @@ def _file_digests(run: Path) -> dict[str, str]:
     return found
 
 
-def _digest(files: Mapping[str, str], plan_sha256: str, parent: str | None) -> str:
-    stated = {"files": dict(files), "plan": plan_sha256, "parent": parent}
+def _digest(files: Mapping[str, str], plan_sha256: str, parent: str | None, number: int) -> str:
+    stated = {"files": dict(files), "plan": plan_sha256, "parent": parent, "number": number}
     return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
 
 

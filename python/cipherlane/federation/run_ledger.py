@@ -17,6 +17,7 @@ from cipherlane.federation.run_store import RunStore
 from cipherlane.files import PRIVATE, make_directory, write_whole
 from cipherlane.ledger import require_packages
 from cipherlane.ledger.digests import Crossing
+from cipherlane.ledger.lineage import Lineage
 from cipherlane.ledger.run_files import agreement_file
 from cipherlane.report import LedgerNote, write_ledger_note
 from cipherlane.vertical.messages import ARBITER, COORDINATOR
@@ -82,18 +83,21 @@ class RunLedger(NoLedger):
         The plan and its section.
     store
         The run's files.
+    lineage
+        Of the model that the run ends with.
     """
 
     enabled = True
 
-    def __init__(self, plan: Plan, section: LedgerPlan, store: RunStore) -> None:
+    def __init__(self, plan: Plan, section: LedgerPlan, store: RunStore, lineage: Lineage) -> None:
         require_packages()
         from cipherlane.ledger.member import Member
 
         self._plan = plan
         self._section = section
         self._store = store
-        part = part_of(COORDINATOR, COORDINATOR, plan, store.coordinator_store(), store.directory)
+        self._lineage = lineage
+        part = part_of(COORDINATOR, COORDINATOR, plan, store.coordinator_store(), store.directory, lineage=lineage)
         self._own: Member = Member(part)
         self._members = [self._own]
         self._coordinator: Coordinator | None = None
@@ -105,7 +109,9 @@ class RunLedger(NoLedger):
         """Return the roles, each with its part in the ledger before it."""
         stores = {party.name: self._store.party_store(party) for party in self._plan.parties}
         stores[ARBITER] = self._store.arbiter_store()
-        witnesses = [witness_of(role, self._plan, stores[role.name], self._store.directory) for role in roles]
+        witnesses = [
+            witness_of(role, self._plan, stores[role.name], self._store.directory, self._lineage) for role in roles
+        ]
         self._members += [witness.member for witness in witnesses]
         return list(witnesses)
 
@@ -234,7 +240,6 @@ class RunLedger(NoLedger):
         from cipherlane.ledger.accounts import contract_address
         from cipherlane.ledger.agreement import Agreement, Identity
         from cipherlane.ledger.digests import SALT_BYTES
-        from cipherlane.ledger.json_rpc import JsonRpcChain
 
         own = self._own.address
         accounts = {COORDINATOR: own, **self._accounts}
@@ -242,6 +247,8 @@ class RunLedger(NoLedger):
         salt = secrets.token_bytes(SALT_BYTES)
         url = self._section.url
         if url is not None:
+            from cipherlane.ledger.json_rpc import JsonRpcChain
+
             network = JsonRpcChain(url)
             return Agreement(salt, members, contract_address(own, network.nonce(own)), network.chain_id, url)
         # A chain id of its own for each run, so that no signature of one counts in another.
@@ -250,6 +257,6 @@ class RunLedger(NoLedger):
         return Agreement(salt, members, contract_address(own, 0), chain_id, None, int(time.time()), validators)
 
 
-def ledger_for(plan: Plan, store: RunStore) -> NoLedger:
-    """Return the ledger that a plan asks for."""
-    return NoLedger() if plan.ledger is None else RunLedger(plan, plan.ledger, store)
+def ledger_for(plan: Plan, store: RunStore, lineage: Lineage) -> NoLedger:
+    """Return the ledger that a plan asks for, of a run that ends with a model of this lineage."""
+    return NoLedger() if plan.ledger is None else RunLedger(plan, plan.ledger, store, lineage)

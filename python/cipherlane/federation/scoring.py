@@ -115,7 +115,8 @@ def _score_through_sums(
     transcript: Transcript | None,
 ) -> Scores:
     # What training required of tables (a number of rows, say) is not required of new rows.
-    plan = dataclasses.replace(plan, requirements=RequirementsPlan())
+    # All roles are in this process, with a key of their own.
+    plan = dataclasses.replace(plan, requirements=RequirementsPlan(), arbiter=None)
     parties = {
         party.name: DataParty(
             party.name,

@@ -16,7 +16,7 @@ from cipherlane.federation.coordinator import Coordinator, RoundRecord, Traffic,
 from cipherlane.federation.data_party import DataParty
 from cipherlane.federation.engine import Engine, LocalEngine, Role, Transcript, TranscriptEntry
 from cipherlane.federation.plan import PartyPlan, Plan, load_plan
-from cipherlane.federation.registry import parent_models, version_of, write_version
+from cipherlane.federation.registry import lineage_of, parent_models, version_of, write_version
 from cipherlane.federation.responder import Responder
 from cipherlane.federation.run_ledger import ledger_for
 from cipherlane.federation.run_store import METRICS_FILE, TRANSCRIPT_FILE, RunStore, check_complete, check_plan
@@ -223,11 +223,11 @@ class _Session:
         self._tell = tell
         self._engine_name = engine
         self._connect = connect
-        self._ledger = ledger_for(plan, store)
-        self._transcript = Transcript(store.transcript_file, keep_messages=keep_messages, watch=self._crossed)
         self._checkpoint = store.checkpoint()
         self._parent = None if store.parent is None else version_of(store.parent)
+        self._ledger = ledger_for(plan, store, lineage_of(self._parent))
         self._models = {} if self._parent is None else parent_models(self._parent, plan)
+        self._transcript = Transcript(store.transcript_file, keep_messages=keep_messages, watch=self._crossed)
         self._records: list[dict[str, Any]] = []
         self._kept: int | None = None
         self._seconds = dict.fromkeys(_STAGES, 0.0)
@@ -278,9 +278,7 @@ class _Session:
         self._seconds["training"] = time.perf_counter() - training + self._earlier_seconds
         metrics = self._metrics(coordinator)
         if self._store.has_models():
-            before = None if self._parent is None else self._parent.digest
-            version = write_version(self._store.directory, self._plan, before, metrics)
-            metrics["model"] = {"version": version, "parent": before}
+            metrics["model"] = write_version(self._store.directory, self._plan, self._parent, metrics)
         self._store.write_metrics(metrics)
         return self._concluded(metrics)
 
@@ -298,14 +296,17 @@ class _Session:
     def _roles(self) -> list[Responder]:
         parties: list[Responder] = [self._party(party) for party in self._plan.parties]
         joint = self._store.joint_model_file if self._plan.writes_joint_model else None
-        return [arbiter_of(self._plan.is_horizontal, self._store.arbiter_store(), joint), *parties]
+        return [arbiter_of(self._plan.is_horizontal, self._store.arbiter_store(), joint, self._plan.arbiter), *parties]
 
     def _party(self, party: PartyPlan) -> DataParty:
         party_type = party_type_of(self._plan.is_horizontal)
         store, files = self._store.party_store(party), self._store.party_files(party)
         if self._checkpoint is not None:
-            return party_type.reopen(party, store, files)
-        return party_type.prepare(party, store, files, self._models.get(party.name))
+            made = party_type.reopen(party, store, files)
+        else:
+            made = party_type.prepare(party, store, files, self._models.get(party.name))
+        made.expected_key = self._plan.expected_key
+        return made
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

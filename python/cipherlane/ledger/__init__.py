@@ -7,8 +7,10 @@ saw, and which models came out. Everything but this module needs the extra ``cip
 from __future__ import annotations
 
 import importlib.util
+import sys
 
 _NEEDED = ("coincurve", "eth", "eth_abi", "eth_account", "web3")
+_RECURSION_LIMIT = sys.getrecursionlimit()
 
 
 def missing_packages() -> list[str]:
@@ -27,3 +29,12 @@ def require_packages() -> None:
     missing = missing_packages()
     if missing:
         raise ValueError(f"ledger: {', '.join(missing)} not installed; run: pip install 'cipherlane[ledger]'")
+
+
+def keep_recursion_limit() -> None:
+    """Put Python's limit on recursion back to what it was before the packages of the extra were imported.
+
+    Importing py-evm raises it to 100,000 for the whole process. A text with as many brackets, from another member or
+    in a file, then overflows the stack and ends the process, where with the usual limit it is refused.
+    """
+    sys.setrecursionlimit(_RECURSION_LIMIT)

@@ -41,7 +41,7 @@ def requested_access(directory: Path) -> int | None:
         expiry = json.loads(path.read_text(encoding="utf-8"))["expiry"]
         if isinstance(expiry, bool) or not isinstance(expiry, int) or not 0 <= expiry < 1 << 63:
             raise ValueError("expected an integer")
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise LedgerError(f'{path}: expected {{"expiry": SECONDS}}; use `cipherlane access`') from None
     return expiry
 

@@ -151,7 +151,7 @@ class Agreement:
                 _whole(values["time"]),
                 validators,
             )
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise LedgerError(f"ledger: the members' agreement is damaged ({error}); start the run anew") from None
         agreement._check()
         return agreement

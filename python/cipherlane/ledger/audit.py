@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from cipherlane.ledger.chain import Chain, Reverted
 from cipherlane.ledger.contract import CLOSED, NO_DIGEST, ROLE_BITS, Contract, Event, called, deployment, interface
 from cipherlane.ledger.digests import Roots, roots_of, salted
 from cipherlane.ledger.evidence import Transcript, read_transcript
-from cipherlane.ledger.json_rpc import JsonRpcChain
+from cipherlane.ledger.lineage import parent_run, read_lineage
 from cipherlane.ledger.member import CHAIN_FILE
 from cipherlane.ledger.node import Node
 from cipherlane.ledger.replay import Copy, read_copy, shared_history
@@ -24,7 +25,13 @@ from cipherlane.ledger.run_files import (
     member_directory,
     model_file,
     results_file,
+    version_file,
 )
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 @dataclass
@@ -127,6 +134,7 @@ class _Auditor:
             self._access_in_every_round,
             self._transcript_committed,
             self._models_recorded,
+            self._lineage_recorded,
             self._closed,
         )
 
@@ -150,6 +158,8 @@ class _Auditor:
     def _history(self) -> str:
         agreement = self._agreement
         if agreement.url is not None:
+            from cipherlane.ledger.json_rpc import JsonRpcChain
+
             self._chain = JsonRpcChain(agreement.url)
             if self._chain.chain_id != agreement.chain_id:
                 raise LedgerError(f"ledger {agreement.url}: is chain {self._chain.chain_id}, not {agreement.chain_id}")
@@ -231,17 +241,50 @@ class _Auditor:
     def _key_attested(self) -> str:
         agreement = self._agreement
         arbiter = agreement.members[agreement.arbiter].account
-        changes = [event for event in self._named("ChangeProposed") if event["account"] == arbiter]
-        votes = {(event["changeId"], event["member"]) for event in self._named("Voted")}
+        # What no majority voted for was never the arbiter's key: the session that proposed it was cut short.
+        voted_in = {
+            event["keyDigest"]
+            for event in self._named("MemberChanged")
+            if event["account"] == arbiter and event["keyDigest"] != NO_DIGEST
+        }
+        changes = [
+            event
+            for event in self._named("ChangeProposed")
+            if event["account"] == arbiter and event["keyDigest"] in voted_in
+        ]
         if not changes:
-            raise LedgerError("key: the arbiter has put no key on the ledger")
+            raise LedgerError("key: the arbiter has put no key on the ledger that a majority confirmed")
+        # One key may have been proposed by a session that was cut short, and again by the next.
+        confirmed = {change["keyDigest"] for change in changes if self._without_vote(change) is None}
         for change in changes:
             if change["proposer"] != arbiter:
                 raise LedgerError(f"block {change.block}: the arbiter's key was proposed by somebody else")
-            for name, member in agreement.members.items():
-                if (change["changeId"], member.account) not in votes:
-                    raise LedgerError(f"key: {name!r} has not confirmed the arbiter's key of block {change.block}")
-        return f"every member confirmed the arbiter's key {changes[-1]['keyDigest'].hex()[:16]}..."
+            absent = self._without_vote(change)
+            if absent is not None and change["keyDigest"] not in confirmed:
+                raise LedgerError(f"key: {absent!r} has not confirmed the arbiter's key of block {change.block}")
+        told = f"every member confirmed the arbiter's key {changes[-1]['keyDigest'].hex()[:16]}..."
+        named = self._key_in_plan()
+        if named is None:
+            return told
+        if voted_in != {named}:
+            others = ", ".join(sorted(digest.hex() for digest in voted_in - {named}))
+            raise LedgerError(f"key: the plan names {named.hex()}, the members confirmed {others or 'no key'}")
+        return f"{told}, which the plan names"
+
+    def _without_vote(self, change: Event) -> str | None:
+        """Return a member that has not voted for a change, if there is one."""
+        voters = {event["member"] for event in self._named("Voted") if event["changeId"] == change["changeId"]}
+        members = self._agreement.members.items()
+        return next((name for name, member in members if member.account not in voters), None)
+
+    def _key_in_plan(self) -> bytes | None:
+        """Return the fingerprint that the plan names; None where the arbiter makes a key for the run."""
+        path = self._run / PLAN_FILE
+        try:
+            section = tomllib.loads(path.read_bytes().decode("utf-8")).get("arbiter")
+            return None if section is None else bytes.fromhex(section["public_key_fingerprint"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise LedgerError(f"{path}: not a plan ({type(error).__name__})") from None
 
     def _rounds_in_order(self) -> str:
         agreement = self._agreement
@@ -346,6 +389,27 @@ class _Auditor:
         if elsewhere:
             self.report.notes.append(f"files that are not on this machine were not compared: {', '.join(elsewhere)}")
         return f"these files are as recorded: {', '.join(checked)}"
+
+    def _lineage_recorded(self) -> str:
+        salt = self._agreement.salt
+        recorded = {
+            event["party"]: (event["version"], event["parentDigest"]) for event in self._of_plan("ModelRecorded")
+        }
+        stated = read_lineage(self._run)
+        first = next(iter(recorded.values()))
+        expected = first if stated is None else (stated.version, stated.parent_digest(salt))
+        for name, member in self._agreement.members.items():
+            if recorded[member.account] != expected:
+                raise LedgerError(
+                    f"model: {name!r} recorded version {recorded[member.account][0]}, the run's is {expected[0]}, or "
+                    "another parent; the version or what it was trained on from was changed"
+                )
+        if stated is not None and stated.parent is not None:
+            before = parent_run(self._run)
+            if before is None or not version_file(before).is_file():
+                self.report.notes.append("the version that was trained on from is not on this machine; not compared")
+            return f"the model is version {stated.version}, trained on from {stated.parent.hex()[:12]}..."
+        return f"the model is version {expected[0]}"
 
     def _closed(self) -> str:
         if not self._is_closed:

@@ -17,6 +17,10 @@ from eth.db.chain import ChainDB
 from eth.vm.forks import BerlinVM
 from eth_utils import ValidationError
 
+from cipherlane.ledger import keep_recursion_limit
+
+keep_recursion_limit()
+
 
 def sealer_of(header: BlockHeaderAPI) -> bytes:
     """Return the address whose key sealed a block."""

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from eth_abi import decode, encode
+from eth_abi.exceptions import DecodingError
 from eth_hash.auto import keccak
 
 from cipherlane.errors import LedgerError
@@ -152,14 +153,17 @@ class Contract:
         """Return the events that some of the contract's logs stand for."""
         known = interface().events
         for log in logs:
-            entry = known.get(log.topics[0])
+            entry = known.get(log.topics[0]) if log.topics else None
             if entry is None:
                 raise LedgerError(f"block {log.block}: an event that the shipped contract does not have")
-            values = {
-                name: decode([entry.inputs[name]], topic)[0]
-                for name, topic in zip(entry.indexed, log.topics[1:], strict=True)
-            }
-            plain = decode([entry.inputs[name] for name in entry.plain], log.data)
+            try:
+                values = {
+                    name: decode([entry.inputs[name]], topic)[0]
+                    for name, topic in zip(entry.indexed, log.topics[1:], strict=True)
+                }
+                plain = decode([entry.inputs[name] for name in entry.plain], log.data)
+            except (DecodingError, ValueError) as error:
+                raise LedgerError(f"block {log.block}: a damaged event {entry.name} ({error})") from error
             values |= dict(zip(entry.plain, plain, strict=True))
             yield Event(log.block, log.timestamp, entry.name, _bytes_of(entry, values))
 

@@ -75,6 +75,6 @@ def _entry(path: Path, number: int, line: str) -> tuple[int, int, Crossing]:
                 raise ValueError("not a number")
         crossing = Crossing(*(values[name] for name in ("sender", "receiver", "kind", "round", "sha256", "bytes")))
         crossing.leaf(b"")
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise LedgerError(f"{path}: line {number + 1}: not an entry as the run wrote it; it was changed") from None
     return values["commitment"], values["session"], crossing

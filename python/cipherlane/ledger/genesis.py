@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from eth.consensus.clique.constants import NONCE_DROP
 from eth.constants import ZERO_ADDRESS, ZERO_HASH32
 
+from cipherlane.ledger import keep_recursion_limit
+
+keep_recursion_limit()
+
 VANITY_BYTES = 32
 SEAL_BYTES = 65
 GAS_LIMIT = 60_000_000

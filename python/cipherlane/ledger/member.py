@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eth_hash.auto import keccak
 
@@ -28,12 +30,16 @@ from cipherlane.ledger.contract import (
     interface,
 )
 from cipherlane.ledger.digests import Crossing, is_witnessed, roots_of, salted
-from cipherlane.ledger.json_rpc import JsonRpcChain
+from cipherlane.ledger.lineage import Lineage
 from cipherlane.ledger.node import Node
+from cipherlane.ledger.outbox import Outbox
 from cipherlane.ledger.run_files import AGREEMENT_FILE
 
+if TYPE_CHECKING:
+    from cipherlane.ledger.json_rpc import JsonRpcChain
+
 CHAIN_FILE = "chain.sqlite"
-FIRST_VERSION = 1
+OUTBOX_FILE = "outbox.json"
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,8 @@ class Part:
         What describes its data set: only a salted digest leaves it.
     model, results
         Files that it ends the run with; None, or none there, for nothing.
+    lineage
+        The version of that model, and which it was trained on from.
     access_seconds
         For how long it lets the plan use its data set.
     maximum_rounds
@@ -72,6 +80,7 @@ class Part:
     schema: bytes = b""
     model: Path | None = None
     results: Path | None = None
+    lineage: Lineage = field(default_factory=Lineage)
     access_seconds: int = 86_400
     maximum_rounds: int = 1_000
     accounts: Mapping[str, bytes] = field(default_factory=dict)
@@ -88,8 +97,14 @@ class _Call:
 
 @dataclass(frozen=True)
 class _Outstanding:
-    hash: bytes
-    call: _Call
+    """A signed transaction; without a call it is of a session that was cut short, which has settled what came of it."""
+
+    raw: bytes
+    call: _Call | None
+
+    @property
+    def hash(self) -> bytes:
+        return bytes(keccak(self.raw))
 
 
 class Member:
@@ -107,6 +122,7 @@ class Member:
         self._agreement: Agreement | None = None
         self._node: Node | None = None
         self._network: JsonRpcChain | None = None
+        self._outbox = Outbox(part.directory / OUTBOX_FILE)
         self._key: bytes | None = None
         self._outstanding: list[_Outstanding] = []
         self._expiries: dict[str, int] | None = None
@@ -193,6 +209,9 @@ class Member:
                 sealer = self._part.account if self.name in agreement.validators else None
                 self._node = Node(self._part.directory / CHAIN_FILE, agreement.genesis(), sealer)
             else:
+                # web3.py takes as long to import as all the rest, and the embedded chain does without it.
+                from cipherlane.ledger.json_rpc import JsonRpcChain
+
                 self._network = JsonRpcChain(agreement.url)
         if self._chain.chain_id != agreement.chain_id:
             raise LedgerError(
@@ -202,8 +221,10 @@ class Member:
 
     @property
     def head(self) -> Head:
-        """The last block of this member's copy; block 0 of a network, whose blocks are its own affair."""
-        return Head(0, bytes(32)) if self._node is None else self._node.head
+        """The last block of this member's copy; of a network, whose blocks are its own affair, the last step signed."""
+        if self._node is None:
+            return Head(0, hashlib.sha256(self._outbox.read().step.encode()).digest())
+        return self._node.head
 
     @property
     def plan_is_closed(self) -> bool:
@@ -238,13 +259,17 @@ class Member:
     def act(self, step: str) -> list[bytes]:
         """Return this member's signed transactions for a step, none if it has nothing to do.
 
-        With a network they are sent from here, and none is returned.
+        With a network they are kept to be sent from here by `append`, once all members have signed, and none is
+        returned. There are two more steps then: ``resend`` is for what was kept before the session, which is sent
+        unless the network has it, and ``forget`` for what only some members had signed.
 
         Raises
         ------
         LedgerError
             What stands on the ledger is not what this member expects.
         """
+        if step in ("resend", "forget"):
+            return self._act_again(step)
         calls = self._calls(step)
         chain, address = self._chain, self.address
         first = chain.nonce(address) if calls else 0
@@ -252,11 +277,11 @@ class Member:
             self._part.account.transaction(chain.chain_id, first + index, call.to, call.data)
             for index, call in enumerate(calls)
         ]
-        self._outstanding += [_Outstanding(bytes(keccak(raw)), call) for raw, call in zip(signed, calls, strict=True)]
+        self._outstanding += [_Outstanding(raw, call) for raw, call in zip(signed, calls, strict=True)]
         if self._network is None:
             return signed
-        for raw in signed:
-            self._network.send(raw)
+        if step != "check":
+            self._outbox.keep(f"{step} {self.next_commitment}" if step == "commit" else step, signed)
         return []
 
     def seal(self, transactions: Sequence[bytes]) -> bytes:
@@ -268,7 +293,7 @@ class Member:
     def append(self, blocks: Sequence[bytes]) -> Head:
         """Check and append blocks that others sealed, and see that they hold this member's transactions."""
         if self._network is not None:
-            self._settle({made.hash: self._network.wait(made.hash) for made in self._outstanding})
+            self._send_outstanding(self._network)
         for block in blocks:
             self._take_in(self._copy.append(block).number)
         return self.head
@@ -288,6 +313,21 @@ class Member:
             self._node = None
 
     # The steps.
+
+    def _act_again(self, step: str) -> list[bytes]:
+        if self._network is None:
+            raise LedgerError(f"ledger: the step {step!r} is for a network")
+        if step == "forget":
+            self._outbox.forget()
+        else:
+            self._outstanding = [_Outstanding(raw, None) for raw in self._outbox.read().transactions]
+        return []
+
+    def _send_outstanding(self, network: JsonRpcChain) -> None:
+        for made in self._outstanding:
+            if made.call is not None or not network.knows(made.hash):
+                network.send(made.raw)
+        self._settle({made.hash: network.wait(made.hash) for made in self._outstanding})
 
     def _calls(self, step: str) -> list[_Call]:
         if step == "deploy":
@@ -380,7 +420,8 @@ class Member:
         results = NO_DIGEST if self._part.results is None else salted(salt, "results", _content(self._part.results))
         if contract.read("models", self._agreed.plan_id, "0x" + self.address.hex()) != NO_DIGEST:
             return []
-        return [self._to_contract("recordModel", self._agreed.plan_id, FIRST_VERSION, NO_DIGEST, model, results)]
+        version, parent = self._part.lineage.version, self._part.lineage.parent_digest(salt)
+        return [self._to_contract("recordModel", self._agreed.plan_id, version, parent, model, results)]
 
     def _set_access(self, contract: Contract) -> list[_Call]:
         wish = requested_access(self._part.directory)
@@ -469,6 +510,8 @@ class Member:
         """See that the ledger took every transaction that this member made; `done` says which it took."""
         outstanding, self._outstanding = self._outstanding, []
         for made in outstanding:
+            if made.call is None:
+                continue
             if made.hash not in done:
                 raise LedgerError(f"{self.name!r}: block {self.head.number} leaves out its {called(made.call.data)}")
             if not done[made.hash]:

@@ -12,7 +12,7 @@ from eth.abc import BlockAPI, BlockHeaderAPI, LogAPI, ReceiptAPI, SignedTransact
 from eth.consensus.clique._utils import is_in_turn, sign_block_header
 from eth.consensus.clique.constants import EPOCH_LENGTH, NONCE_DROP
 from eth.constants import ZERO_ADDRESS, ZERO_HASH32
-from eth.exceptions import CanonicalHeadNotFound
+from eth.exceptions import CanonicalHeadNotFound, PyEVMError
 from eth.vm.forks.berlin.transactions import BerlinTransactionBuilder
 from eth.vm.spoof import SpoofTransaction
 from eth_abi import decode
@@ -23,17 +23,24 @@ from rlp.exceptions import DecodingError as RlpDecodingError
 from rlp.exceptions import DeserializationError
 
 from cipherlane.errors import LedgerError
+from cipherlane.ledger import keep_recursion_limit
 from cipherlane.ledger.accounts import Account
 from cipherlane.ledger.chain import Head, Log, Reverted
 from cipherlane.ledger.clique import LedgerChain, chain_class, sealed_lately, sealer_of
 from cipherlane.ledger.genesis import SEAL_BYTES, VANITY_BYTES, Genesis
 from cipherlane.ledger.store import AtomicRecordStore, RecordStore
 
+keep_recursion_limit()
+
 _CALL_GAS = 30_000_000
 _REVERT_SELECTOR = bytes.fromhex("08c379a0")
 # A validator's clock may be ahead of ours by this much; we wait until ours has caught up.
 MAXIMUM_SECONDS_AHEAD = 10
-_MALFORMED = (RlpDecodingError, DeserializationError, ValidationError, BadSignature, ValueError, TypeError)
+# PyEVMError: a transaction of an unknown type. RecursionError: lists within lists.
+_MALFORMED = (
+    *(RlpDecodingError, DeserializationError, ValidationError, BadSignature),
+    *(PyEVMError, RecursionError, ValueError, TypeError),
+)
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,18 @@ from pathlib import Path
 
 from eth.exceptions import PyEVMError
 from eth_utils import ValidationError
+from rlp.exceptions import RLPException
 
 from cipherlane.errors import LedgerError
+from cipherlane.ledger import keep_recursion_limit
 from cipherlane.ledger.agreement import Agreement
 from cipherlane.ledger.genesis import Genesis
 from cipherlane.ledger.node import Node
 from cipherlane.ledger.store import RecordStore
 
-_UNREADABLE = (PyEVMError, ValidationError, KeyError, ValueError, TypeError)
+keep_recursion_limit()
+
+_UNREADABLE = (PyEVMError, ValidationError, RLPException, RecursionError, KeyError, ValueError, TypeError)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ LEDGER_DIRECTORY = "ledger"
 AGREEMENT_FILE = "agreement.json"
 PLAN_FILE = "plan.toml"
 TRANSCRIPT_FILE = "transcript.jsonl"
+METRICS_FILE = "metrics.json"
+RUN_FILE = "run.json"
 
 
 def ledger_directory(run: Path) -> Path:
@@ -32,7 +34,12 @@ def model_file(run: Path, name: str, role: str) -> Path | None:
     return run / "models" / f"{'joint' if role == 'arbiter' else name}.npz"
 
 
+def version_file(run: Path) -> Path:
+    """Return where a run's directory says which version its models are."""
+    return run / "models" / "version.json"
+
+
 def results_file(run: Path, role: str) -> Path | None:
     """Return what else a member ends a run with, and vouches for."""
-    names = {"coordinator": "metrics.json", "guest": "assignments.csv"}
+    names = {"coordinator": METRICS_FILE, "guest": "assignments.csv"}
     return run / names[role] if role in names else None

@@ -69,6 +69,8 @@ class LedgerSession:
         heads = self._peers.open(self._agreement.to_json())
         if self._embedded:
             self._level(heads)
+        else:
+            self._finish_step(heads)
         found = self._peers.commitments()
         if found < commitments:
             # A ledger begun anew would forget what was committed, and who revoked access.
@@ -107,7 +109,7 @@ class LedgerSession:
         """Let every member do one step; what comes of it goes into one block, if anything does."""
         transactions = [raw for made in self._peers.act(step).values() for raw in made]
         if not self._embedded:
-            # They were sent from where they were signed; now each waits until its own are in a block.
+            # Each member sends its own, now that all have signed, and waits until they are in a block.
             self._peers.append({name: [] for name in self._agreement.members})
         elif transactions:
             self._block(transactions)
@@ -123,6 +125,13 @@ class LedgerSession:
         heads = self._peers.append(others)
         if len(set(heads.values())) != 1:
             raise LedgerError(f"ledger: copies differ after a block of {sealer!r}: {_told(heads)}")
+
+    def _finish_step(self, heads: Mapping[str, Head]) -> None:
+        """Send again what all members had signed when a session was cut short, or let all forget what only some had.
+
+        No transaction is sent before all have signed, so in the second case the network has none of them.
+        """
+        self.do("resend" if len(set(heads.values())) == 1 else "forget")
 
     def _level(self, heads: Mapping[str, Head]) -> None:
         longest = max(heads, key=lambda name: heads[name].number)

@@ -17,6 +17,9 @@ from eth.db.backends.base import BaseDB
 from eth_hash.auto import keccak
 
 from cipherlane.errors import LedgerError, StorageError
+from cipherlane.ledger import keep_recursion_limit
+
+keep_recursion_limit()
 
 _HASH_BYTES = 32
 _DIGEST_BYTES = 16

@@ -22,6 +22,8 @@ import secrets as system_random
 import textwrap
 from dataclasses import dataclass
 
+# The environment variable that commands and plans take the password of a private key from.
+PASSWORD_VARIABLE = "CIPHERLANE_PASSWORD"
 _LABEL = "CIPHERLANE PAILLIER PRIVATE KEY"
 _VERSION = 1
 _VERSION_SHORT = 2

@@ -66,6 +66,22 @@ def encoding_of(task: Message) -> NumberEncoding:
     return NumberEncoding(task["parties"], task["fraction_bits"], task["integer_bits"], task["packing"])
 
 
+def check_key(public_key: PublicKey, expected: str | None, receiver: str) -> None:
+    """Refuse another key than the one with the fingerprint `expected`; None takes any.
+
+    Raises
+    ------
+    ProtocolError
+        It is another.
+    """
+    if expected is not None and public_key.fingerprint != expected:
+        raise ProtocolError(
+            f"{receiver!r}: the arbiter's public key has the fingerprint {public_key.fingerprint}, the plan names "
+            f"{expected}; the arbiter uses another key, or somebody on the way exchanged it: do not go on before you "
+            "have asked the arbiter"
+        )
+
+
 def read_ciphertexts(
     public_key: PublicKey, data: bytes, values: int, encoding: NumberEncoding, sender: str
 ) -> CipherArray:

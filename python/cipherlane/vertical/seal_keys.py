@@ -1,4 +1,4 @@
-"""Where the key of a party's sealed files comes from: a file, an environment variable, or the system's keyring."""
+"""Where a role's secrets come from, a key or a password: a file, an environment variable, or the system's keyring."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ class SealKey(Protocol):
     def load(self) -> bytes:
         """Return the key, or raise `ValueError` if there is none."""
 
+    def load_password(self) -> str:
+        """Return the text that lies there instead of a key, or raise `ValueError` if there is none."""
+
     def stage(self) -> bytes:
         """Return the key that will replace this one, kept beside it; the same one until `replace`."""
 
@@ -39,8 +42,8 @@ class SealKey(Protocol):
         """Put the staged key in place of this one."""
 
 
-def parse_seal_key(text: str, base: Path = Path()) -> SealKey:
-    """Return the key that a plan or a command names.
+def parse_seal_key(text: str, base: Path = Path(), *, field: str = "seal_key") -> SealKey:
+    """Return the key, or the password, that a plan or a command names.
 
     Parameters
     ----------
@@ -48,6 +51,8 @@ def parse_seal_key(text: str, base: Path = Path()) -> SealKey:
         The path of a file, ``env:NAME``, or ``keyring:SERVICE/NAME``.
     base
         What relative paths are taken from.
+    field
+        What it is called in errors.
 
     Examples
     --------
@@ -59,12 +64,12 @@ def parse_seal_key(text: str, base: Path = Path()) -> SealKey:
     kind, separator, rest = text.partition(":")
     if separator and kind == "env":
         if _VARIABLE.fullmatch(rest) is None:
-            raise ValueError(f"seal_key: expected env:NAME with the name of a variable, got {text!r}")
+            raise ValueError(f"{field}: expected env:NAME with the name of a variable, got {text!r}")
         return VariableKey(rest)
     if separator and kind == "keyring":
         service, separator, name = rest.partition("/")
         if not service or not name:
-            raise ValueError(f"seal_key: expected keyring:SERVICE/NAME, got {text!r}")
+            raise ValueError(f"{field}: expected keyring:SERVICE/NAME, got {text!r}")
         return KeyringKey(service, name)
     return FileKey(base / text)
 
@@ -96,6 +101,14 @@ class FileKey:
         """Return the key in the file."""
         return self._read(self.path)
 
+    def load_password(self) -> str:
+        """Return the file's first line."""
+        try:
+            lines = self._private_bytes(self.path).decode("utf-8").splitlines()
+        except UnicodeDecodeError:
+            raise ValueError(f"{self.path}: expected a password as UTF-8 text") from None
+        return _not_empty(lines[0] if lines else "", self.path)
+
     def stage(self) -> bytes:
         """Return the key in the file beside it, made if it is not there."""
         create_whole(self._next, make_key(), mode=PRIVATE)
@@ -111,13 +124,17 @@ class FileKey:
         return self.path.with_name(self.path.name + _NEXT)
 
     @staticmethod
-    def _read(path: Path) -> bytes:
+    def _private_bytes(path: Path) -> bytes:
         if not path.is_file():
             raise ValueError(f"{path}: expected the file of a key, found none; name the right one")
         with told(path):
             if path.stat().st_mode & 0o077:
                 raise ValueError(f"{path}: others may read this key; run: chmod 600 {path}")
-            key = path.read_bytes()
+            return path.read_bytes()
+
+    @classmethod
+    def _read(cls, path: Path) -> bytes:
+        key = cls._private_bytes(path)
         if len(key) != KEY_BYTES:
             raise ValueError(f"{path}: expected a key of {KEY_BYTES} bytes, got {len(key)}")
         return key
@@ -147,6 +164,13 @@ class VariableKey:
                 "as `openssl rand -base64 32` prints one"
             )
         return _decoded(text, f"the environment variable {self.name}")
+
+    def load_password(self) -> str:
+        """Return the text in the variable."""
+        text = os.environ.get(self.name)
+        if text is None:
+            raise ValueError(f"{self.name}: this environment variable is not set; set it to the password")
+        return _not_empty(text, self.name)
 
     def stage(self) -> bytes:
         """Raise: a program cannot change the variables of its caller."""
@@ -179,6 +203,13 @@ class KeyringKey:
     def load(self) -> bytes:
         """Return the key in the keyring."""
         return self._loaded(self.name)
+
+    def load_password(self) -> str:
+        """Return the text in the keyring."""
+        text = self._get(self.name)
+        if text is None:
+            raise ValueError(f"{self.text}: the keyring holds no such password; name the right one")
+        return _not_empty(text, self.text)
 
     def stage(self) -> bytes:
         """Return the key kept under the name with ``.next``, made if there is none."""
@@ -234,6 +265,12 @@ def _interrupted(where: object) -> ValueError:
     return ValueError(
         f"{where}: a change of keys was interrupted; finish it with `cipherlane rotate-key` as it was begun"
     )
+
+
+def _not_empty(password: str, where: object) -> str:
+    if not password:
+        raise ValueError(f"{where}: the password is empty")
+    return password
 
 
 def _decoded(text: str, source: str) -> bytes:

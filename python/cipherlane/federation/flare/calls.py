@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cipherlane.errors import ProtocolError
-from cipherlane.federation.plan import PartyPlan, parse_plan
+from cipherlane.federation.plan import ArbiterPlan, PartyPlan, parse_plan
 from cipherlane.files import create_whole, make_directory, told
 from cipherlane.vertical.messages import ARBITER, MAXIMUM_COLUMNS, NAME_PATTERN
 from cipherlane.vertical.seal_keys import FileKey, SealKey, parse_seal_key
@@ -45,6 +45,9 @@ _SCHEMAS: Mapping[str, Schema] = {
         "declines": Nullable(Text(1 << 16)),
         "directory": _path,
         "seal_key": _path,
+        "public_key_fingerprint": Nullable(Text(64, r"[0-9a-f]{64}")),
+        "private_key": _path,
+        "password": _path,
         "plan": Nullable(Text(1 << 20)),
     }
 }
@@ -74,6 +77,8 @@ class RoleOrder:
         A data party's section, paths as the plan spells them; None for the arbiter.
     plan
         The plan's whole text in a run with a ledger, on which every member accepts it; None without.
+    arbiter
+        The key that the run is to use, where the plan names one; where it lies is in the arbiter's own order only.
     """
 
     session: bytes
@@ -86,6 +91,7 @@ class RoleOrder:
     joint_model: bool
     party: PartyPlan | None
     plan: str | None = None
+    arbiter: ArbiterPlan | None = None
 
     def to_bytes(self) -> bytes:
         """Return the order as a message."""
@@ -99,6 +105,7 @@ class RoleOrder:
             "role": self.role,
             "joint_model": self.joint_model,
             **_section(self.party),
+            **_key_fields(self.arbiter, self.role),
             "plan": self.plan,
         }
         return encode("open_role", 0, fields, _SCHEMAS["open_role"])
@@ -144,6 +151,7 @@ class RoleOrder:
             message["joint_model"],
             party,
             message["plan"],
+            _arbiter(message, site),
         )
 
 
@@ -163,6 +171,27 @@ def _section(party: PartyPlan | None) -> dict[str, Any]:
     }
 
 
+def _key_fields(arbiter: ArbiterPlan | None, role: str) -> dict[str, str | None]:
+    """Return the section ``[arbiter]`` as fields of a role's order; only the arbiter's tells where files lie."""
+    own = arbiter if role == ARBITER else None
+    return {
+        "public_key_fingerprint": None if arbiter is None else arbiter.public_key_fingerprint,
+        "private_key": None if own is None or own.private_key is None else own.private_key.as_posix(),
+        "password": None if own is None or own.password is None else own.password.text,
+    }
+
+
+def _arbiter(message: Message, site: Path) -> ArbiterPlan | None:
+    fingerprint, key, password = (message[name] for name in ("public_key_fingerprint", "private_key", "password"))
+    if fingerprint is None:
+        return None
+    return ArbiterPlan(
+        fingerprint,
+        None if key is None else confined(site, key),
+        None if password is None else _seal_key(site, password),
+    )
+
+
 def _check_is_of_plan(message: Message) -> None:
     """Refuse an order that differs from the plan which the role is to accept on the ledger."""
     name, role = message["name"], message["role"]
@@ -171,7 +200,13 @@ def _check_is_of_plan(message: Message) -> None:
     except ValueError as error:
         raise ProtocolError(f"plan: {error}") from error
     party = next((party for party in plan.parties if party.name == name), None)
-    section = {**_section(party), "role": ARBITER if party is None else party.role, "horizontal": plan.is_horizontal}
+    kind = ARBITER if party is None else party.role
+    section = {
+        **_section(party),
+        **_key_fields(plan.arbiter, kind),
+        "role": kind,
+        "horizontal": plan.is_horizontal,
+    }
     differing = sorted(field for field, value in section.items() if message[field] != value)
     if (party is None and name != ARBITER) or differing:
         raise ProtocolError(

@@ -132,6 +132,7 @@ class FlareEngine:
                 joint and role == ARBITER,
                 parties.get(name),
                 None if plan.ledger is None else plan.text,
+                plan.arbiter,
             )
             for name, role in self._roles.items()
         }
