@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 
+from cipherlane.errors import MissingExtraError
+
 _NEEDED = ("coincurve", "eth", "eth_abi", "eth_account", "web3")
 
 
@@ -21,9 +23,9 @@ def require_packages() -> None:
 
     Raises
     ------
-    ValueError
+    MissingExtraError
         It is not.
     """
     missing = missing_packages()
     if missing:
-        raise ValueError(f"ledger: {', '.join(missing)} not installed; run: pip install 'cipherlane[ledger]'")
+        raise MissingExtraError(f"ledger: {', '.join(missing)} not installed; run: pip install 'cipherlane[ledger]'")
