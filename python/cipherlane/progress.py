@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cipherlane.federation.engine import TranscriptEntry
 
 _STAGES = {
+    "connect": "connecting to the federation, and waiting for its sites",
     "prepare": "reading and sealing each party's data",
     "agree": "asking each party what it has (the first time here this compiles numerical kernels)",
     "match": "matching rows by id",

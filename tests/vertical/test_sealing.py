@@ -118,7 +118,9 @@ def test_a_keyring_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ValueError, match="keyring:a/b: the system's keyring cannot be used"):
         parse_seal_key("keyring:a/b").load_or_make()
     monkeypatch.setitem(sys.modules, "keyring", None)
-    with pytest.raises(MissingExtraError, match=r"`keyring` is not installed; run: pip install 'cipherlane\[keyring\]'"):
+    with pytest.raises(
+        MissingExtraError, match=r"`keyring` is not installed; run: pip install 'cipherlane\[keyring\]'"
+    ):
         parse_seal_key("keyring:a/b").load()
 
 

@@ -31,7 +31,7 @@ class SealKey(Protocol):
         """Return the key, made if there is none yet and this kind of place can keep one."""
 
     def load(self) -> bytes:
-        """Return the key, or raise `ValueError` if there is none, `MissingExtraError` if what holds it is not installed."""
+        """Return the key; `ValueError` if there is none, `MissingExtraError` if what holds it is not installed."""
 
     def stage(self) -> bytes:
         """Return the key that will replace this one, kept beside it; the same one until `replace`."""

@@ -12,6 +12,7 @@ from cipherlane.report import read_json
 # What a site must let a job build, beside what FLARE allows by default.
 ALLOWED_CLASSES = (
     "cipherlane.federation.flare.server.FlareCoordinator",
+    "cipherlane.federation.flare.server.FlareScorer",
     "cipherlane.federation.flare.site.FlareSite",
     "nvflare.collab.runtime.controller.CollabController",
     "nvflare.collab.runtime.executor.CollabExecutor",
