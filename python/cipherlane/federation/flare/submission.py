@@ -13,6 +13,7 @@ from typing import Any
 from cipherlane.errors import ProtocolError
 from cipherlane.federation.engine import Transcript
 from cipherlane.federation.flare.calls import run_name_of
+from cipherlane.federation.flare.certificates import check_certificate
 from cipherlane.federation.flare.extra import flare_needed
 from cipherlane.federation.flare.reports import (
     PROGRESS_FILE,
@@ -89,9 +90,10 @@ def train_on_sites(
 
 
 def check_administrator(kit: Path) -> None:
-    """Raise `ValueError` unless a folder is the startup kit of an administrator."""
+    """Raise `ValueError` unless a folder is an administrator's startup kit, with a certificate of its federation."""
     if not (kit / "startup" / "fed_admin.json").is_file():
         raise ValueError(f"{kit}: not an administrator's startup kit (it has no startup/fed_admin.json)")
+    check_certificate(kit)
 
 
 @contextmanager
