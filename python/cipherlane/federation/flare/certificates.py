@@ -40,7 +40,7 @@ def check_certificate(kit: Path, name: str | None = None) -> None:
             certificate.verify_directly_issued_by(issuer)
         except (ValueError, TypeError, InvalidSignature):
             raise ValueError(
-                f"{path}: this certificate is not signed by the federation's root ({ROOT_FILE} beside it), and would be "
+                f"{path}: this certificate is not signed by the federation's root ({ROOT_FILE} beside it) and would be "
                 "refused; ask who provisioned the federation for a kit that belongs to it"
             ) from None
     _check_dates(path, chain)

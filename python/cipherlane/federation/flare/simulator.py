@@ -25,6 +25,9 @@ from cipherlane.federation.training import Progress, Run
 from cipherlane.report import read_json
 
 _POLL_SECONDS = 0.05
+# How often the sites' processes are looked at, and how often in turn one has to be missed to count as lost.
+_LOOK_SECONDS = 2.0
+_MISSED_LOOKS = 3
 _LOG_LINES = 5
 
 
@@ -144,13 +147,50 @@ def _follow(
 ) -> None:
     """Pass on what the coordinator reports until all is done, and raise the error it reports."""
     reports = ReportReader(tell)
+    sites = _Sites(simulator.pid)
     while True:
         running = simulator.poll() is None and not is_done(workspace)
         for path in workspace.glob(f"server/*/{RESULT_DIRECTORY}/{PROGRESS_FILE}"):
             reports.follow(path)
         if not running:
             return
+        sites.check()
         time.sleep(_POLL_SECONDS)
+
+
+class _Sites:
+    """The processes of the sites, of which none may end before the job does: the simulator starts none again."""
+
+    def __init__(self, simulator: int) -> None:
+        self._simulator = simulator
+        self._missed: dict[str, int] = {}
+        self._next_look = 0.0
+
+    def check(self) -> None:
+        """Raise `ProtocolError` with the names of sites whose processes have ended."""
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + _LOOK_SECONDS
+        there = self._there()
+        self._missed = {name: 0 if name in there else self._missed[name] + 1 for name in {*self._missed, *there}}
+        lost = sorted(name for name, missed in self._missed.items() if missed >= _MISSED_LOOKS)
+        if lost:
+            raise ProtocolError(
+                f"{' and '.join(map(repr, lost))}: the process has ended while the run was on (killed, or out of "
+                "memory); go on with the run by --resume"
+            )
+
+    def _there(self) -> set[str]:
+        import psutil
+
+        found = set()
+        with suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(self._simulator).children(recursive=True):
+                with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                    words = child.cmdline()
+                    if "--client" in words[:-1]:
+                        found.add(words[words.index("--client") + 1])
+        return found
 
 
 def _last_words(folder: Path) -> str:
