@@ -16,6 +16,8 @@ from types import TracebackType
 
 import psutil
 
+from cipherlane.federation.flare.kits import prepare_kit
+
 HERE = Path(__file__).resolve().parent
 ADMINISTRATOR = "admin@coordinator.org"
 SERVER = "localhost"
@@ -54,10 +56,8 @@ class Federation:
         return self.kits / name / "local" / "cipherlane"
 
     def set_up(self, name: str) -> None:
-        """What an institution does with its kit, once."""
-        subprocess.run(
-            [sys.executable, "-m", "cipherlane", "site", self.kits / name], check=True, stdout=subprocess.DEVNULL
-        )
+        """What an institution does with its kit, once, by ``cipherlane site``."""
+        prepare_kit(self.kits / name)
 
     def start(self, name: str, variables: Mapping[str, str] | None = None) -> None:
         """Start the server or a site by the script of its kit."""

@@ -140,6 +140,13 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="with --engine nvflare: run on the sites of a federation that is up, as the administrator whose startup "
         "kit this is",
     )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=3600.0,
+        metavar="SECONDS",
+        help="with --engine nvflare: how long a site that does not answer is waited for (default: 3600)",
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="run directory to make (default: runs/NAME-DATE-TIME)")
     parser.add_argument(
         "--resume",
@@ -167,6 +174,7 @@ def _train_from(options: argparse.Namespace, parent: Path | None) -> Run:
             options.out,
             engine=options.engine,
             kit=options.kit,
+            patience=options.patience,
             resume=options.resume,
             parent=parent,
             progress=printer.show,

@@ -51,6 +51,9 @@ def add_models(
     continuing.add_argument("--out", type=Path, metavar="DIR", help="run directory (default: runs/NAME-DATE-TIME)")
     continuing.add_argument("--engine", default="local", choices=["local", "nvflare"], help="as for `cipherlane train`")
     continuing.add_argument("--kit", type=Path, metavar="KIT", help="as for `cipherlane train`")
+    continuing.add_argument(
+        "--patience", type=float, default=3600.0, metavar="SECONDS", help="as for `cipherlane train`"
+    )
     continuing.add_argument("--resume", action="store_true", help="go on after an interruption, with the same --out")
     continuing.set_defaults(command=lambda options: _continue(options, train))
 

@@ -21,6 +21,7 @@ _STAGES = {
     "key": "making the key pair",
     "start": "choosing initial responsibilities",
     "finish": "writing models and report",
+    "score": "letting each party apply its block to its rows, and adding the encrypted parts",
     "complete": "this run is complete; there is nothing left to do",
 }
 _COORDINATOR = "coordinator"

@@ -55,7 +55,7 @@ class Progress:
     ----------
     stage
         "prepare", "agree", "match", "key", "start", "message", "round" or "finish"; before them "connect" where roles
-        are sites of a federation; "complete" if there was nothing left to do.
+        are sites of a federation; "score" where a model is applied; "complete" if there was nothing left to do.
     record
         The round just done, for "round".
     message
@@ -114,6 +114,7 @@ def train(
     parent: Path | None = None,
     progress: Callable[[Progress], None] | None = None,
     keep_messages: bool = False,
+    patience: float = 3600.0,
 ) -> Run:
     """Train the federated mixture of a plan and write its run directory.
 
@@ -138,6 +139,8 @@ def train(
         Called before each stage, for each message and after each round.
     keep_messages
         Keep every message whole in the returned transcript (for `transcript_check`).
+    patience
+        Seconds to wait for a site that does not answer before the run stops with its name, for engine "nvflare".
 
     Returns
     -------
@@ -162,6 +165,8 @@ def train(
         raise ValueError("out: name the run to resume with --out")
     final = Path(out) if out is not None else default_directory(loaded)
     tell = progress or (lambda event: None)
+    if not patience > 0:
+        raise ValueError(f"patience: expected a number of seconds above 0, got {patience!r}")
     if kit is not None and (engine != "nvflare" or keep_messages):
         raise ValueError("kit: expected with engine 'nvflare' and without keep_messages")
     if resume and final.exists():
@@ -170,14 +175,14 @@ def train(
     if kit is not None:
         from cipherlane.federation.flare.submission import train_on_sites
 
-        return train_on_sites(loaded, final, Path(kit), resume=resume, parent=parent, tell=tell)
+        return train_on_sites(loaded, final, Path(kit), resume=resume, parent=parent, tell=tell, patience=patience)
     if engine == "nvflare":
         # Only here: it needs this module.
         from cipherlane.federation.flare.simulator import train_in_simulator
 
         if keep_messages:
             raise ValueError("keep_messages: messages cross between processes and are kept by engine 'local' alone")
-        return train_in_simulator(loaded, final, resume=resume, parent=parent, tell=tell)
+        return train_in_simulator(loaded, final, resume=resume, parent=parent, tell=tell, patience=patience)
     tell(Progress("prepare"))
     store = RunStore.reopen(final, loaded, parent) if resume else RunStore.create(final, loaded, parent)
     with store.guarded():

@@ -16,6 +16,8 @@ from cipherlane.vertical.messages import ARBITER, MAXIMUM_COLUMNS, NAME_PATTERN
 from cipherlane.vertical.seal_keys import FileKey, SealKey, parse_seal_key
 from cipherlane.vertical.wire import Binary, Flag, ListOf, Message, Nullable, Schema, Text, decode, encode
 
+# How long a site that does not answer is waited for, in seconds.
+PATIENCE = 3600.0
 SESSION_BYTES = 16
 DIGEST_BYTES = 32
 RUN_NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nvflare.collab import CollabRecipe
 
+from cipherlane.federation.flare.calls import PATIENCE
 from cipherlane.federation.flare.server import FlareCoordinator, FlareScorer
 from cipherlane.federation.flare.site import FlareSite
 from cipherlane.federation.plan import Plan
@@ -18,8 +19,6 @@ from cipherlane.vertical.messages import ARBITER
 
 # How long sites may take to load their software when a job starts.
 START_SECONDS = 300
-# How long a site that does not answer is waited for.
-PATIENCE = 3600.0
 
 
 class _InstalledOnly(CollabRecipe):  # type: ignore[misc]

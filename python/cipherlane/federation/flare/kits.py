@@ -26,6 +26,8 @@ _RIGHTS = {
     "download_job": "any",
     "view": "any",
     "operate": "any",
+    # Of a running job of ours: how far it has come.
+    "app_command": "any",
     "shell_commands": "none",
     "byoc": "none",
 }

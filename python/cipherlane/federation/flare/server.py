@@ -15,7 +15,7 @@ from pathlib import Path
 from nvflare.collab import collab
 
 from cipherlane.federation.engine import Engine, Transcript, TranscriptEntry
-from cipherlane.federation.flare.calls import MODEL_VARIABLE, RUN_VARIABLE, RUNS, site_directory
+from cipherlane.federation.flare.calls import MODEL_VARIABLE, PATIENCE, RUN_VARIABLE, RUNS, site_directory
 from cipherlane.federation.flare.collab_site import connected_sites
 from cipherlane.federation.flare.engine import FlareEngine
 from cipherlane.federation.flare.reports import (
@@ -51,7 +51,7 @@ class FlareCoordinator:
     """
 
     def __init__(
-        self, plan: str, run_name: str, resume: bool = False, patience: float = 3600.0, parent: str = ""
+        self, plan: str, run_name: str, resume: bool = False, patience: float = PATIENCE, parent: str = ""
     ) -> None:
         self.plan = plan
         self.run_name = run_name
@@ -107,7 +107,7 @@ class FlareScorer:
         Seconds to wait for a site that does not answer.
     """
 
-    def __init__(self, version: str, data: str, run_name: str, patience: float = 3600.0) -> None:
+    def __init__(self, version: str, data: str, run_name: str, patience: float = PATIENCE) -> None:
         self.version = version
         self.data = data
         self.run_name = run_name
@@ -128,7 +128,7 @@ class FlareScorer:
         def watch(entry: TranscriptEntry) -> None:
             reports.tell(Progress("message", message=entry))
 
-        reports.tell(Progress("prepare"))
+        reports.tell(Progress("score"))
         engine = FlareEngine(
             plan,
             connected_sites(),

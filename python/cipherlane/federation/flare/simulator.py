@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cipherlane.errors import ProtocolError
 from cipherlane.federation.engine import Transcript
-from cipherlane.federation.flare.calls import MODEL_VARIABLE, RUN_VARIABLE, SITE_VARIABLE, run_name_of
+from cipherlane.federation.flare.calls import MODEL_VARIABLE, PATIENCE, RUN_VARIABLE, SITE_VARIABLE, run_name_of
 from cipherlane.federation.flare.extra import flare_needed
 from cipherlane.federation.flare.kits import ALLOWED_CLASSES
 from cipherlane.federation.flare.reports import PROGRESS_FILE, RESULT_DIRECTORY, ReportReader
@@ -32,7 +32,13 @@ _LOG_LINES = 5
 
 
 def train_in_simulator(
-    plan: Plan, final: Path, *, resume: bool, tell: Callable[[Progress], None], parent: Path | None = None
+    plan: Plan,
+    final: Path,
+    *,
+    resume: bool,
+    tell: Callable[[Progress], None],
+    parent: Path | None = None,
+    patience: float = PATIENCE,
 ) -> Run:
     """Train a plan with every role as a site of FLARE's simulator; parameters as for `train`.
 
@@ -59,7 +65,7 @@ def train_in_simulator(
         digest, environment[MODEL_VARIABLE] = version.digest, str(parent.resolve())
 
     def make(folder: Path) -> Path:
-        return export_job(relative, run_name_of(final), folder, resume=resume, parent=digest)
+        return export_job(relative, run_name_of(final), folder, resume=resume, parent=digest, patience=patience)
 
     # All roles have written what is theirs before the run gets its name.
     with simulated(make, site_names(plan), environment, lambda workspace: final.exists(), tell):

@@ -12,7 +12,7 @@ from typing import Any
 
 from cipherlane.errors import ProtocolError
 from cipherlane.federation.engine import Transcript
-from cipherlane.federation.flare.calls import run_name_of
+from cipherlane.federation.flare.calls import PATIENCE, run_name_of
 from cipherlane.federation.flare.certificates import check_certificate
 from cipherlane.federation.flare.extra import flare_needed
 from cipherlane.federation.flare.reports import (
@@ -43,12 +43,13 @@ def train_on_sites(
     resume: bool,
     tell: Callable[[Progress], None],
     parent: Path | None = None,
+    patience: float = PATIENCE,
 ) -> Run:
     """Train a plan on the sites of a FLARE federation, as its administrator.
 
     Parameters
     ----------
-    plan, resume, tell
+    plan, resume, tell, patience
         As for `train`.
     final
         Where the coordinator's files of the run go; models and assignments stay at the sites.
@@ -81,7 +82,7 @@ def train_on_sites(
 
     def make(folder: Path) -> Path:
         relative = parse_plan(plan.text, source=plan.name, base=".")
-        return export_job(relative, run_name_of(final), folder, resume=resume, parent=digest)
+        return export_job(relative, run_name_of(final), folder, resume=resume, parent=digest, patience=patience)
 
     with finished_job(kit, make, site_names(plan), tell) as result:
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +118,7 @@ def finished_job(
     with tempfile.TemporaryDirectory(prefix="cipherlane-flare-") as name, _session(kit) as session:
         folder = Path(name)
         job = make(folder)
-        await_sites(session, sites)
+        await_sites(session, sites, ARRIVAL_SECONDS)
         reports = ReportReader(tell)
         job_id = session.submit_job(str(job))
         session.monitor_job_and_return_job_meta(job_id, poll_interval=_POLL_SECONDS, cb=_passing_on(reports))
@@ -150,7 +151,7 @@ def _session(kit: Path) -> Iterator[Any]:
         session.close()
 
 
-def await_sites(session: Any, sites: Sequence[str], patience: float = ARRIVAL_SECONDS) -> None:
+def await_sites(session: Any, sites: Sequence[str], patience: float) -> None:
     """Wait until the server has heard of all sites.
 
     Raises
@@ -176,14 +177,15 @@ def _present(session: Any) -> set[str]:
 
 def _passing_on(reports: ReportReader) -> Callable[..., bool]:
     """Return what FLARE calls while a job goes on: it passes on what the coordinator has reported since."""
-    from nvflare.fuel.flare_api.api_spec import InternalError, JobNotRunning, NoReply
+    from nvflare.fuel.flare_api.api_spec import AuthorizationError, InternalError, JobNotRunning, NoReply
 
     def pass_on(session: Any, job_id: str, meta: dict[str, Any]) -> bool:
         if meta.get("status") == "RUNNING":
             try:
                 reply = session.do_app_command(job_id, PROGRESS_TOPIC, {"start": reports.position})
-            except (InternalError, JobNotRunning, NoReply):
-                # It is about to begin, or has just ended; what was reported comes with the next call or the result.
+            except (InternalError, JobNotRunning, NoReply, AuthorizationError):
+                # It is about to begin, or has just ended, or the server does not tell before it has. What was reported
+                # comes with the next call or the result.
                 return True
             reports.take(reply["lines"].encode())
         return True
