@@ -1,8 +1,8 @@
 """Where the time of a training run over NVIDIA FLARE goes: transport, serialisation, encryption, EM.
 
 One plan is run by the local engine, by FLARE's simulator and, with --provisioned, by a provisioned federation on this
-machine with mutual TLS. All must end in the same version of the model before anything is told. Transport is what a round
-took beyond what its roles computed: FLARE, TLS, copies, and waiting for a processor where roles share one. Serialisation
+machine with mutual TLS. All must end in the same version of the model before anything is told. Transport is what a
+round took beyond what its roles computed: FLARE, TLS, copies, waiting for a processor that roles share. Serialisation
 happens within what roles compute; it is counted in the local run, in CPU seconds of the process.
 
     python bench/flare.py --provisioned --json bench/results/flare.json
