@@ -200,19 +200,24 @@ def _add_site(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         _site,
         "set up an institution's NVIDIA FLARE startup kit for training",
         "  cipherlane site kits/guest\n"
+        "  cipherlane site kits/guest --connect      # also try whether the server, which has to be up, lets it in\n"
         "\n"
         "The site then runs installed software only, answers no shell commands from elsewhere and sends no logs. The\n"
         "command says where the data file that the plan names for this site belongs. docs/nvflare.md has every step.",
     )
     parser.add_argument("kit", type=Path, metavar="KIT", help="the folder of the kit, with `startup` and `local`")
+    parser.add_argument("--connect", action="store_true", help="also connect to the server with the kit's certificate")
 
 
 def _site(options: argparse.Namespace) -> int:
+    from cipherlane.federation.flare.certificates import try_connection
     from cipherlane.federation.flare.kits import prepare_kit
 
     data = prepare_kit(options.kit)
     print(f"{options.kit}: ready; start it with {options.kit / 'startup' / 'start.sh'}")
     print(f"{data}: put the site's data file there, under the name that the plan gives it")
+    if options.connect:
+        print(f"{try_connection(options.kit)}: the server lets this kit in")
     return 0
 
 

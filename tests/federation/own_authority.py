@@ -21,11 +21,21 @@ class Authority:
         self._name = _named(name)
         self.certificate = self._issued(name, self._key, is_authority=True)
 
-    def write_kit(self, kit: Path, name: str, end: str = "client", *, begin: float = -1.0, end_in: float = 1.0) -> None:
+    def write_kit(
+        self,
+        kit: Path,
+        name: str,
+        end: str = "client",
+        *,
+        begin: float = -1.0,
+        end_in: float = 1.0,
+        server: str = "localhost:8002",
+    ) -> None:
         """Write the start of a kit; the certificate is valid from `begin` to `end_in` days from now."""
         startup = kit / "startup"
         startup.mkdir(parents=True, exist_ok=True)
-        (startup / f"fed_{end}.json").write_text(json.dumps({end: {"fqsn": name}} if end == "client" else {}))
+        settings = {"client": {"fqsn": name}, "servers": [{"service": {"target": server}}]}
+        (startup / f"fed_{end}.json").write_text(json.dumps(settings if end == "client" else {}))
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = self._issued(name, key, begin=begin, end_in=end_in)
         (startup / f"{end}.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
@@ -52,6 +62,7 @@ class Authority:
             .not_valid_before(now + timedelta(days=begin))
             .not_valid_after(now + timedelta(days=end_in))
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
             .sign(self._key, hashes.SHA256())
         )
 

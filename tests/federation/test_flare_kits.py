@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
+import ssl
+import threading
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,7 @@ from cipherlane.cli import main
 from cipherlane.errors import ProtocolError
 from cipherlane.federation import train
 from cipherlane.federation.flare.calls import SITE_VARIABLE
+from cipherlane.federation.flare.certificates import try_connection
 from cipherlane.federation.flare.kits import ALLOWED_CLASSES, prepare_kit
 from cipherlane.federation.flare.submission import await_sites
 
@@ -115,6 +120,59 @@ def test_a_server_keeps_jobs_in_its_kit_and_an_administrator_shows_a_certificate
     shutil.copy(kit / "startup" / "rootCA.pem", admin / "startup")
     with pytest.raises(ValueError, match="is not signed by the federation's root"):
         train(write_plan(), tmp_path / "out", engine="nvflare", kit=admin)
+
+
+@contextmanager
+def _serving(kit: Path) -> Iterator[int]:
+    """Listen with a server's kit as FLARE does, for clients with certificates of its root, and give the port."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(kit / "startup" / "rootCA.pem"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(kit / "startup" / "server.crt", kit / "startup" / "server.key")
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                plain, _ = listener.accept()
+                with suppress(OSError), context.wrap_socket(plain, server_side=True) as secured:
+                    secured.recv(1)
+
+    with socket.create_server(("localhost", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+def test_a_kit_tries_whether_the_server_lets_it_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own, foreign = Authority(), Authority()
+    own.write_kit(tmp_path / "server", "localhost", "server")
+    kit = tmp_path / "kit"
+    (kit / "local").mkdir(parents=True)
+    (kit / "local" / "resources.json.default").write_text("{}")
+    with _serving(tmp_path / "server") as port:
+        address = f"localhost:{port}"
+        own.write_kit(kit, "guest", server=address)
+        assert main(["site", str(kit), "--connect"]) == 0
+        assert f"{address}: the server lets this kit in" in capsys.readouterr().out
+        # The root is that of the federation, so that the client trusts the server, which does not trust the client.
+        root = (kit / "startup" / "rootCA.pem").read_bytes()
+        foreign.write_kit(kit, "guest", server=address)
+        with pytest.raises(
+            ProtocolError, match=f"^{address}: the server's certificate is not of this kit's federation"
+        ):
+            try_connection(kit)
+        (kit / "startup" / "rootCA.pem").write_bytes(root)
+        with pytest.raises(ProtocolError, match=f"^{address}: the server refuses the certificate of this kit"):
+            try_connection(kit)
+    with pytest.raises(ProtocolError, match=f"^{address}: the server is not reached"):
+        try_connection(kit)
+    for content in ("{}", '{"servers": [{"service": {"target": "localhost"}}]}'):
+        (kit / "startup" / "fed_client.json").write_text(content)
+        with pytest.raises(ValueError, match=r"fed_client\.json: names no server"):
+            try_connection(kit)
+    with pytest.raises(ValueError, match="only the kit of a site has a server to connect to"):
+        try_connection(tmp_path / "server")
 
 
 def test_a_site_that_does_not_come_is_waited_for_and_named() -> None:

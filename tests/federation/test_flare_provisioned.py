@@ -19,6 +19,7 @@ import pytest
 from cipherlane.errors import ProtocolError
 from cipherlane.federation import Plan, Progress, load_plan, train
 from cipherlane.federation.flare import submission
+from cipherlane.federation.flare.certificates import try_connection
 
 VARIABLE = "CIPHERLANE_TEST_PROVISIONED"
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -47,6 +48,8 @@ def plan(tmp_path: Path) -> Plan:
     shutil.copytree(EXAMPLES / "breast_cancer", folder)
     text = (folder / "plan.toml").read_text()
     text = re.sub(r"max_iterations = \d+", "max_iterations = 60", text)
+    # Exact responsibilities, as rounded ones soon come to rest.
+    text = re.sub(r"responsibility_decimals = \S+", "responsibility_decimals = -1", text)
     (folder / "plan.toml").write_text(re.sub(r"tolerance = \S+", "tolerance = 0.0", text))
     return load_plan(folder / "plan.toml")
 
@@ -73,9 +76,11 @@ def test_a_foreign_certificate_is_refused_and_a_site_that_dies_is_named_and_come
             ProtocolError, match=r"^'host' did not come within 30 s: .* certificate of another federation"
         ):
             train(plan, tmp_path / "run", engine="nvflare", kit=kit)
-        assert re.search("(?i)certificate|handshake|ssl", running.log("host"))
+        with pytest.raises(ProtocolError, match="the server refuses the certificate of this kit"):
+            try_connection(running.kits / "host")
         running.kill("host")
         federation.take_certificate(running.kits / "host", own)
+        assert try_connection(running.kits / "host") == f"localhost:{running.port}"
         running.start("host")
 
         seen: list[int] = []
@@ -88,7 +93,6 @@ def test_a_foreign_certificate_is_refused_and_a_site_that_dies_is_named_and_come
 
         with pytest.raises(ProtocolError, match=r"'host'.*--resume"):
             train(plan, tmp_path / "run", engine="nvflare", kit=kit, progress=kill, patience=20.0)
-        assert 0 < len(seen) < 60
         running.start("host")
         rounds: list[int] = []
 
@@ -97,8 +101,8 @@ def test_a_foreign_certificate_is_refused_and_a_site_that_dies_is_named_and_come
                 rounds.append(event.record.round)
 
         run = train(plan, tmp_path / "run", engine="nvflare", kit=kit, resume=True, progress=note)
-        assert 1 < rounds[0] <= seen[-1] + 1 and rounds[-1] == 60
         local = train(plan, tmp_path / "local")
+        assert 1 < rounds[0] <= seen[-1] + 1 and rounds[-1] == local.iterations > len(seen)
         assert run.metrics["model"] == local.metrics["model"], "the same files of models, bit for bit"
         for name in federation.SITES:
             file = f"{'joint' if name == 'arbiter' else name}.npz"
