@@ -1,7 +1,8 @@
 # make demo   train on the example data          make check  format, lint, types, build and tests
 # make test   build and run every test           make bench  the figures of bench/
 # make gpu-test, gpu-bench, gpu-profile  the backend "cuda" on this machine's GPU, see docs/gpu.md
-# make flare-poc   provision a server, two sites and an arbiter with certificates on this machine, and train
+# make flare-poc   provision a server, two sites and an arbiter with certificates on this machine, train and score; then
+#                  a wrong certificate, a site that dies, and going on without it being noticed in the result
 # make sanitize  the C++ batches under ASan, UBSan and TSan         make fuzz SECONDS=60  every parser
 # make kills  kill training runs of each kind, 50 times at random and 50 between operations, and compare what resuming ends with
 PYTHON ?= python3
@@ -44,6 +45,7 @@ contract: $(VENV)/.installed
 
 flare-poc: $(VENV)/.installed
 	$(BIN)/python examples/flare/run.py
+	CIPHERLANE_TEST_PROVISIONED=1 $(BIN)/python -m pytest -q tests/federation/test_flare_provisioned.py
 
 # A machine with a GPU may have no network: these take any interpreter with numpy, and set up nothing that is not there.
 GPU_PYTHON := $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))

@@ -139,6 +139,13 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="with --engine nvflare: run on the sites of a federation that is up, as the administrator whose startup "
         "kit this is",
     )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=3600.0,
+        metavar="SECONDS",
+        help="with --engine nvflare: how long a site that does not answer is waited for (default: 3600)",
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="run directory to make (default: runs/NAME-DATE-TIME)")
     parser.add_argument(
         "--resume",
@@ -166,6 +173,7 @@ def _train_from(options: argparse.Namespace, parent: Path | None) -> Run:
             options.out,
             engine=options.engine,
             kit=options.kit,
+            patience=options.patience,
             resume=options.resume,
             parent=parent,
             progress=printer.show,
@@ -191,19 +199,24 @@ def _add_site(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         _site,
         "set up an institution's NVIDIA FLARE startup kit for training",
         "  cipherlane site kits/guest\n"
+        "  cipherlane site kits/guest --connect      # also try whether the server, which has to be up, lets it in\n"
         "\n"
         "The site then runs installed software only, answers no shell commands from elsewhere and sends no logs. The\n"
         "command says where the data file that the plan names for this site belongs. docs/nvflare.md has every step.",
     )
     parser.add_argument("kit", type=Path, metavar="KIT", help="the folder of the kit, with `startup` and `local`")
+    parser.add_argument("--connect", action="store_true", help="also connect to the server with the kit's certificate")
 
 
 def _site(options: argparse.Namespace) -> int:
+    from cipherlane.federation.flare.certificates import try_connection
     from cipherlane.federation.flare.kits import prepare_kit
 
     data = prepare_kit(options.kit)
     print(f"{options.kit}: ready; start it with {options.kit / 'startup' / 'start.sh'}")
     print(f"{data}: put the site's data file there, under the name that the plan gives it")
+    if options.connect:
+        print(f"{try_connection(options.kit)}: the server lets this kit in")
     return 0
 
 
@@ -216,12 +229,15 @@ def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "  cipherlane score runs/first --data guest=new_guest.csv --data host=new_host.csv\n"
         "  cipherlane score selected --data guest=g.csv --data host=h.csv      # see cipherlane models\n"
         "  cipherlane score runs/first/models/joint.npz --data guest=g.csv --data host=h.csv --out s.csv\n"
+        "  cipherlane score runs/first --engine nvflare --kit kits/admin@coordinator.org --data guest=new.csv \\\n"
+        "      --data host=new.csv --out runs/scored                             # on the sites that trained it\n"
         "\n"
         "With a run, each party scores its own columns and the parts meet in encrypted sums; if parties had the same\n"
         "columns, one of them scores its rows alone: --data PARTY=FILE, once. With a joint\n"
         "model file, whoever has it and all the columns computes directly. Files need the id column and the\n"
         "columns of training. Output: a CSV line a row with its id, its likeliest component, and the\n"
-        "probability of each component (r0, r1, ...).",
+        "probability of each component (r0, r1, ...). On the sites of a federation, the files lie in each site's own\n"
+        "directory, the scores stay at the guest's site, and --out is a directory for the coordinator's part.",
     )
     parser.add_argument(
         "model",
@@ -238,7 +254,14 @@ def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="PARTY=FILE",
         help="a party's CSV file of new rows; once for each party",
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="CSV file to write (default: print)")
+    parser.add_argument("--engine", default="local", choices=["local", "nvflare"], help="as for `cipherlane train`")
+    parser.add_argument("--kit", type=Path, metavar="KIT", help="as for `cipherlane train`")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="CSV file to write (default: print); with --kit, directory to make",
+    )
 
 
 def _score(options: argparse.Namespace) -> int:
@@ -247,6 +270,10 @@ def _score(options: argparse.Namespace) -> int:
     from cipherlane.federation.registry import find
 
     data = _data_files(options.data)
+    if options.kit is not None and options.engine != "nvflare":
+        raise ValueError("--kit: expected with --engine nvflare")
+    if options.kit is not None and options.out is None:
+        raise ValueError("--out: name the directory to make; the guest's site keeps the scores under its name")
     if options.out is not None and options.out.exists():
         raise ValueError(f"{options.out}: exists already; give another file with --out")
     if options.out is not None and not options.out.parent.is_dir():
@@ -255,12 +282,38 @@ def _score(options: argparse.Namespace) -> int:
     # What has the form of a path is one, so that a mistyped file is called that.
     if not model.exists() and not model.suffix and len(model.parts) == 1:
         model = find(options.runs, options.model).run
+    if options.engine == "nvflare":
+        return _score_over_sites(model, data, options)
     found = score_run(model, data) if model.is_dir() else score_models(model, data)
     if options.out is None:
         write_assignment_rows(sys.stdout, found.id_column, found.ids, found.responsibilities)
     else:
         write_assignments(options.out, found.id_column, found.ids, found.responsibilities)
     print(f"{len(found.ids)} rows, mean log-likelihood {found.log_likelihood:.6f}", file=sys.stderr)
+    return 0
+
+
+def _score_over_sites(model: Path, data: dict[str, Path], options: argparse.Namespace) -> int:
+    from cipherlane.federation.flare.score_jobs import score_in_simulator, score_on_sites
+    from cipherlane.federation.run_store import check_complete
+    from cipherlane.files import write_whole
+    from cipherlane.progress import ProgressPrinter
+
+    if not model.is_dir():
+        raise ValueError(f"{model}: --engine nvflare scores with the model of a run; give the run's directory")
+    with ProgressPrinter(1, [*data, "arbiter"]) as printer:
+        if options.kit is not None:
+            found = score_on_sites(check_complete(model), data, options.kit, options.out, printer.show)
+        else:
+            found = score_in_simulator(check_complete(model), data, printer.show)
+    if found.assignments is None:
+        print(f"coordinator's part: {options.out}")
+        print(f"scores: at the guest's site, in scores/{options.out.name}")
+    elif options.out is None:
+        sys.stdout.write(found.assignments)
+    else:
+        write_whole(options.out, found.assignments)
+    print(f"{found.rows} rows, mean log-likelihood {found.log_likelihood:.6f}", file=sys.stderr)
     return 0
 
 

@@ -49,9 +49,13 @@ def add_models(
     _add_version(continuing)
     continuing.add_argument("--plan", type=Path, metavar="PLAN", help="another plan (default: the version's own)")
     continuing.add_argument("--out", type=Path, metavar="DIR", help="run directory (default: runs/NAME-DATE-TIME)")
-    continuing.add_argument("--engine", default="local", choices=["local"], help="as for `cipherlane train`")
+    continuing.add_argument("--engine", default="local", choices=["local", "nvflare"], help="as for `cipherlane train`")
+    continuing.add_argument("--kit", type=Path, metavar="KIT", help="as for `cipherlane train`")
+    continuing.add_argument(
+        "--patience", type=float, default=3600.0, metavar="SECONDS", help="as for `cipherlane train`"
+    )
     continuing.add_argument("--resume", action="store_true", help="go on after an interruption, with the same --out")
-    continuing.set_defaults(kit=None, command=lambda options: _continue(options, train))
+    continuing.set_defaults(command=lambda options: _continue(options, train))
 
 
 def _add_version(parser: argparse.ArgumentParser) -> None:
@@ -82,10 +86,12 @@ def _list(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     from cipherlane.federation.models import load_models
+    from cipherlane.federation.registry import models_elsewhere
     from cipherlane.federation.run_store import MODELS_DIRECTORY, check_complete
 
     files = sorted((check_complete(options.run) / MODELS_DIRECTORY).glob("*.npz"))
-    if not files:
+    elsewhere = models_elsewhere(options.run)
+    if not files and not elsewhere:
         raise ValueError(f"{options.run}: the run has no model files; they were removed")
     for path in files:
         blocks = load_models(path)
@@ -96,6 +102,8 @@ def _show(options: argparse.Namespace) -> int:
             f"{path}: {blocks[0].components} components ({kind}) over {width} columns of {parties}, "
             f"{path.stat().st_size} bytes"
         )
+    for name, digest in elsewhere.items():
+        print(f"{name}: kept at the site that made it, SHA-256 {digest}")
     return 0
 
 

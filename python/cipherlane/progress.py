@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from cipherlane.federation.engine import TranscriptEntry
 
 _STAGES = {
+    "connect": "connecting to the federation, and waiting for its sites",
     "prepare": "reading and sealing each party's data",
     "agree": "asking each party what it has (the first time here this compiles numerical kernels)",
     "match": "matching rows by id",
     "key": "making the key pair",
     "start": "choosing initial responsibilities",
     "finish": "writing models and report",
+    "score": "letting each party apply its block to its rows, and adding the encrypted parts",
     "complete": "this run is complete; there is nothing left to do",
 }
 _COORDINATOR = "coordinator"

@@ -6,9 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cipherlane.federation import Progress, Run, load_plan, parse_plan
+from cipherlane.federation.coordinator import RoundRecord
 from cipherlane.federation.engine import Engine, Transcript
 from cipherlane.federation.flare.engine import FlareEngine, Unreachable
 from cipherlane.federation.flare.role_host import RoleHost
+from cipherlane.federation.registry import Version, final_weights, version_of
+from cipherlane.federation.run_store import plan_of
+from cipherlane.federation.scoring import score_through_sums, scoring_plan
 from cipherlane.federation.training import train_elsewhere
 
 
@@ -40,12 +44,35 @@ def train_over(
     lines: Mapping[str, Line],
     *,
     resume: bool = False,
+    run: str = "first",
+    parent: Path | None = None,
+    patience: float = 60.0,
     tell: Callable[[Progress], None] = lambda event: None,
 ) -> Run:
     """Train as FLARE's server does, over these lines."""
     plan = parse_plan(load_plan(plan_file).text, source="plan", base=".")
 
-    def connect(transcript: Transcript, run_id: str, goes_on: bool) -> Engine:
-        return FlareEngine(plan, lines, transcript, "first", run_id, resume=goes_on, patience=0.5)
+    def connect(transcript: Transcript, run_id: str, goes_on: bool, version: Version | None) -> Engine:
+        return FlareEngine(plan, lines, transcript, run, run_id, resume=goes_on, patience=patience, version=version)
 
-    return train_elsewhere(plan, out, connect, "nvflare", resume=resume, tell=tell)
+    return train_elsewhere(plan, out, connect, "nvflare", resume=resume, tell=tell, parent=parent)
+
+
+def score_over(
+    run: Path, data: Mapping[str, str], lines: Mapping[str, Line], transcript: Transcript | None = None
+) -> tuple[int, RoundRecord]:
+    """Apply a run's model to other rows as FLARE's server does, over these lines."""
+    version = version_of(run)
+    plan = scoring_plan(plan_of(run), {name: Path(file) for name, file in data.items()})
+    engine = FlareEngine(
+        plan,
+        lines,
+        transcript or Transcript(),
+        "new",
+        "1" * 32,
+        resume=False,
+        patience=60.0,
+        version=version,
+        training=False,
+    )
+    return score_through_sums(plan, engine, final_weights(version))

@@ -6,8 +6,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
+from cipherlane.cli import main
 from cipherlane.errors import MissingExtraError, ProtocolError
 from cipherlane.federation import Progress, load_plan, train
 from cipherlane.federation.flare.simulator import train_in_simulator
@@ -39,6 +41,61 @@ def test_a_simulated_federation_gives_the_local_result_bit_for_bit(tmp_path: Pat
     assert len([event for event in events if event.message is not None]) == run.metrics["totals"]["messages"]
     page = (run.directory / "report.html").read_text(encoding="utf-8")
     assert "engine nvflare" in page and "Parties worked at the same time" in page
+
+
+@pytest.mark.usefixtures("flare")
+def test_a_site_that_is_killed_is_named_and_the_run_resumes_to_the_same_model(
+    tmp_path: Path, write_plan: WritePlan
+) -> None:
+    plan = write_plan(training__checkpoint_every=1)
+    local = train(plan, tmp_path / "local")
+    killed: list[int] = []
+
+    def kill(event: Progress) -> None:
+        if event.record is not None and event.record.round == 2:
+            for process in psutil.Process().children(recursive=True):
+                words = process.cmdline()
+                if "--client" in words and words[words.index("--client") + 1] == "host1":
+                    process.kill()
+                    killed.append(process.pid)
+
+    out = tmp_path / "flare"
+    with pytest.raises(ProtocolError, match=r"^'host1': the process has ended while the run was on .*--resume$"):
+        train(plan, out, engine="nvflare", progress=kill)
+    assert len(killed) == 1 and (tmp_path / "flare.partial").is_dir()
+    rounds: list[int] = []
+
+    def note(event: Progress) -> None:
+        if event.record is not None:
+            rounds.append(event.record.round)
+
+    run = train(plan, out, engine="nvflare", resume=True, progress=note)
+    assert rounds[0] > 1, "what was done before the kill is not done again"
+    for name in ("guest", "host1", "joint"):
+        ours, theirs = (root / "models" / f"{name}.npz" for root in (run.directory, local.directory))
+        assert ours.read_bytes() == theirs.read_bytes(), name
+    assert run.metrics["model"] == local.metrics["model"]
+
+
+@pytest.mark.usefixtures("flare")
+def test_a_model_is_trained_on_and_applied_in_the_simulator_as_locally(
+    tmp_path: Path, write_plan: WritePlan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "runs"
+    first = train(write_plan(training__max_iterations=2), runs / "first")
+    local = train(first.plan, tmp_path / "local", parent=first.directory)
+    arguments = ["models", "continue", str(first.directory), "--engine", "nvflare", "--out", str(runs / "second")]
+    assert main(arguments) == 0
+    second = runs / "second"
+    for name in ("guest", "host1", "joint"):
+        ours, theirs = (root / "models" / f"{name}.npz" for root in (second, local.directory))
+        assert ours.read_bytes() == theirs.read_bytes(), name
+    data = [f"--data={name}={tmp_path / name}.csv" for name in ("guest", "host1")]
+    capsys.readouterr()
+    assert main(["score", str(second), *data]) == 0
+    expected = capsys.readouterr().out
+    assert main(["score", str(second), "--engine", "nvflare", *data, "--out", str(tmp_path / "scores.csv")]) == 0
+    assert (tmp_path / "scores.csv").read_text() == expected
 
 
 @pytest.mark.usefixtures("flare")
@@ -78,6 +135,6 @@ def test_what_the_simulator_cannot_do_is_said(
         monkeypatch.delitem(sys.modules, f"cipherlane.federation.flare.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "nvflare", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'cipherlane\[nvflare\]'"):
-        train_in_simulator(plan, tmp_path / "x", resume=False, tell=lambda event: None, keep_messages=False)
+        train_in_simulator(plan, tmp_path / "x", resume=False, tell=lambda event: None)
     with pytest.raises(ValueError, match="kept by engine 'local' alone"):
         train(plan, tmp_path / "x", engine="nvflare", keep_messages=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cipherlane.errors import LedgerError, ProtocolError
+from cipherlane.errors import LedgerError, MissingExtraError, ProtocolError
 from cipherlane.federation import Progress, Run, load_plan, train
 from cipherlane.federation.engine import Transcript
 from cipherlane.federation.models import load_models
@@ -255,7 +255,8 @@ def test_without_the_extra_the_plan_is_refused_with_the_remedy(
     tmp_path: Path, write_plan: WritePlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cipherlane.ledger.missing_packages", lambda: ["eth", "web3"])
-    with pytest.raises(ValueError, match=r"ledger: eth, web3 not installed; run: pip install 'cipherlane\[ledger\]'"):
+    wanted = r"ledger: eth, web3 not installed; run: pip install 'cipherlane\[ledger\]'"
+    with pytest.raises(MissingExtraError, match=wanted):
         train(write_plan(ledger__access_hours=1.0), tmp_path / "run")
     assert not (tmp_path / "run.partial").exists()
 

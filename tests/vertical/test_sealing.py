@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cipherlane.errors import ProtocolError
+from cipherlane.errors import MissingExtraError, ProtocolError
 from cipherlane.vertical import sealed_files
 from cipherlane.vertical.seal_keys import FileKey, parse_seal_key
 from cipherlane.vertical.sealed_files import SealedStore, rotate
@@ -118,7 +118,9 @@ def test_a_keyring_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ValueError, match="keyring:a/b: the system's keyring cannot be used"):
         parse_seal_key("keyring:a/b").load_or_make()
     monkeypatch.setitem(sys.modules, "keyring", None)
-    with pytest.raises(ValueError, match=r"the package `keyring` is not installed; install cipherlane\[keyring\]"):
+    with pytest.raises(
+        MissingExtraError, match=r"`keyring` is not installed; run: pip install 'cipherlane\[keyring\]'"
+    ):
         parse_seal_key("keyring:a/b").load()
 
 

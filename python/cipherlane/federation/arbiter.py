@@ -191,9 +191,14 @@ class Arbiter(Responder):
         return self._responsibilities_reply(message, sorted(task["box_keys"]), decrypt_seconds=0.0, e_step_seconds=0.0)
 
     def _on_finish(self, message: Message) -> bytes:
+        digest = None
         if self._joint_file is not None and self._joint:
-            save_models(self._joint_file, self._joint)
-        return self._noted(message)
+            digest = save_models(self._joint_file, self._joint)
+        return pack("finished", message.round, rows=self._rows(), model_sha256=digest)
 
     def _noted(self, message: Message) -> bytes:
-        return pack("noted", message.round, rows=needed(self._task, "no task yet")["rows"])
+        return pack("noted", message.round, rows=self._rows())
+
+    def _rows(self) -> int:
+        rows: int = needed(self._task, "no task yet")["rows"]
+        return rows

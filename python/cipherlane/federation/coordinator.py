@@ -45,7 +45,7 @@ _REPLIES: Mapping[str, str] = {
     "expect": "encrypted_statistics",
     "added_statistics": "mixture",
     "checkpoint": "noted",
-    "finish": "noted",
+    "finish": "finished",
     "ledger_join": "ledger_account",
     "ledger_open": "ledger_head",
     "ledger_act": "ledger_transactions",
@@ -118,6 +118,11 @@ class Coordinator:
         What to do.
     engine
         What carries its calls to the roles.
+
+    Attributes
+    ----------
+    models
+        After `finish`, the SHA-256 of each role's model file, by role; roles without one are left out.
     """
 
     plan: Plan
@@ -141,6 +146,7 @@ class Coordinator:
         self._next: Message | None = None
         self._made_in = 0
         self.used_weights: list[float] = []
+        self.models: dict[str, str] = {}
 
     @property
     def public_key(self) -> PublicKey:
@@ -309,7 +315,7 @@ class Coordinator:
         weights = np.array(self.used_weights)
         requests: dict[str, dict[str, Any]] = {name: {"sealed": None, "weights": weights} for name in self.engine.roles}
         requests[self._guest]["sealed"] = self._boxes[self._guest]
-        self._ask("finish", self._made_in, requests)
+        self._finish(requests)
 
     def score(self, weights: list[float]) -> RoundRecord:
         """Run one E-step over trained blocks with `weights`, and give the guest its responsibilities."""
@@ -320,6 +326,11 @@ class Coordinator:
         requests = {self._guest: {"sealed": self._boxes[self._guest], "weights": None}}
         self._ask("finish", 1, requests)
         return record
+
+    def _finish(self, requests: Mapping[str, Mapping[str, Any]]) -> None:
+        answers = self._ask("finish", self._made_in, requests)
+        digests = {name: answer["model_sha256"] for name, answer in answers.items()}
+        self.models = {name: digest.hex() for name, digest in digests.items() if digest is not None}
 
     def _round(self, number: int) -> RoundRecord:
         starting = time.perf_counter()

@@ -200,6 +200,11 @@ class DataParty(Responder):
         party._accepted = unseal_terms(store)
         return party
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of its rows, sorted."""
+        return self._table.ids
+
     # What it has, and whether it takes part (steps 4 and 5).
 
     def _on_requirements(self, message: Message) -> bytes:
@@ -463,13 +468,14 @@ class DataParty(Responder):
 
     def _on_finish(self, message: Message) -> bytes:
         parameters = needed(self._parameters, "training is declared finished before it began")
+        digest = None
         if message["weights"] is not None and self._files.model is not None:
             model = PartyModel(self.name, self._id_column, parameters, self._table.preprocessing, message["weights"])
-            save_models(self._files.model, [model])
+            digest = save_models(self._files.model, [model])
         if message["sealed"] is not None and self.role == GUEST:
             self.result = self._opened_responsibilities(message["sealed"], message.round)
             self._keep_result(self.result)
-        return self._noted(message)
+        return self._finished(message, digest)
 
     def _keep_result(self, responsibilities: NDArray[np.float64]) -> None:
         if self._files.assignments is not None:
@@ -503,3 +509,6 @@ class DataParty(Responder):
 
     def _noted(self, message: Message) -> bytes:
         return pack("noted", message.round, rows=len(self._table.ids))
+
+    def _finished(self, message: Message, model_sha256: bytes | None) -> bytes:
+        return pack("finished", message.round, rows=len(self._table.ids), model_sha256=model_sha256)

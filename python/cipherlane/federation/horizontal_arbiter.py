@@ -130,9 +130,6 @@ class HorizontalArbiter(Arbiter):
             raise ProtocolError("checkpoint: it is of another plan; start the run anew")
         return self._mixture_reply(message, decrypt_seconds=0.0, e_step_seconds=0.0)
 
-    def _on_finish(self, message: Message) -> bytes:
-        return self._noted(message)
-
     def _current_task(self) -> Message:
         return needed(self._task, "sums come before the task")
 

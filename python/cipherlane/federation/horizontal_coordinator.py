@@ -69,7 +69,7 @@ class HorizontalCoordinator(Coordinator):
     def finish(self) -> None:
         """Let every party write the model, and what it says of the party's own rows."""
         requests: dict[str, dict[str, Any]] = {name: {"sealed": None, "weights": None} for name in self.engine.roles}
-        self._ask("finish", self._made_in, requests)
+        self._finish(requests)
 
     def _begin(self, boxes: dict[str, bytes], from_model: bool) -> None:
         requests = {

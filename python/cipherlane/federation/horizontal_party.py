@@ -289,13 +289,14 @@ class HorizontalParty(DataParty):
 
     def _on_finish(self, message: Message) -> bytes:
         found = needed(self._mixture, "training is declared finished before it began")
+        digest = None
         if self._files.model is not None:
             block = PartyParameters(found.means, found.covariances, found.covariance_type)
             model = PartyModel(self.name, self._id_column, block, self._table.preprocessing, found.weights)
-            save_models(self._files.model, [model])
+            digest = save_models(self._files.model, [model])
         self.result, _ = found.responsibilities(self._table.inputs)
         self._keep_result(self.result)
-        return self._noted(message)
+        return self._finished(message, digest)
 
 
 def _mixture_of(model: PartyModel) -> MixtureParameters:

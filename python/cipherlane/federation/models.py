@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import struct
@@ -62,8 +63,8 @@ class PartyModel:
         return self.parameters.log_densities(self.preprocessing.apply(table))
 
 
-def save_models(path: Path, models: Sequence[PartyModel]) -> None:
-    """Write the blocks of one or several parties to `path`."""
+def save_models(path: Path, models: Sequence[PartyModel]) -> bytes:
+    """Write the blocks of one or several parties to `path` and return the file's SHA-256."""
     header = {
         "format": _FORMAT,
         "parties": [
@@ -88,6 +89,7 @@ def save_models(path: Path, models: Sequence[PartyModel]) -> None:
     np.savez(stream, allow_pickle=False, **arrays)
     make_directory(path.parent)
     write_whole(path, stream.getvalue())
+    return hashlib.sha256(stream.getvalue()).digest()
 
 
 def load_models(path: Path) -> list[PartyModel]:

@@ -11,8 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from cipherlane.federation.models import PartyModel, load_models
-from cipherlane.federation.plan import Plan
-from cipherlane.federation.run_store import MODELS_DIRECTORY, PLAN_FILE, check_complete, write_json
+from cipherlane.federation.plan import PartyPlan, Plan
+from cipherlane.federation.run_store import (
+    JOINT_MODEL,
+    METRICS_FILE,
+    MODELS_DIRECTORY,
+    PLAN_FILE,
+    check_complete,
+    write_json,
+)
 from cipherlane.files import told
 from cipherlane.ledger.lineage import Lineage
 from cipherlane.report import read_json
@@ -39,7 +46,8 @@ class Version:
     run
         The directory it lies in.
     facts
-        What ``version.json`` says besides: plan, algorithm, components, iterations, log_likelihood, finished, files.
+        What ``version.json`` says besides: plan, algorithm, components, covariance_type, iterations, log_likelihood,
+        finished, files, and which of the files are kept elsewhere, at the sites that made them.
     """
 
     digest: str
@@ -50,22 +58,23 @@ class Version:
 
 
 def write_version(
-    directory: Path, plan: Plan, parent: Version | None, metrics: Mapping[str, Any]
+    directory: Path, plan: Plan, parent: Version | None, metrics: Mapping[str, Any], files: Mapping[str, str]
 ) -> dict[str, str | int | None]:
-    """Write the version of the models in a run's directory, and return its digest, number and parent."""
+    """Write the version of a run's model files, given with their SHA-256; return its digest, number and parent."""
     before, number = (None, 1) if parent is None else (parent.digest, parent.number + 1)
-    files = _file_digests(directory)
     facts = {
         "plan": plan.name,
         "plan_sha256": hashlib.sha256(plan.text.encode()).hexdigest(),
         "algorithm": plan.model.algorithm,
         "components": plan.model.components,
+        "covariance_type": plan.model.covariance_type,
         "iterations": len(metrics["iterations"]),
         "log_likelihood": metrics["log_likelihood"],
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "files": files,
+        "files": dict(sorted(files.items())),
+        "elsewhere": sorted(set(files) - set(_file_digests(directory))),
     }
-    digest = _digest(files, facts["plan_sha256"], before, number)
+    digest = _digest(facts["files"], facts["plan_sha256"], before, number)
     stated: dict[str, str | int | None] = {"version": digest, "number": number, "parent": before}
     write_json(directory / MODELS_DIRECTORY / VERSION_FILE, {**stated, **facts})
     return stated
@@ -82,6 +91,8 @@ def version_of(run: Path) -> Version:
     version = _stated(check_complete(run))
     files = _file_digests(run)
     stated = version.facts["files"]
+    # Whoever keeps a file elsewhere checks it there.
+    files = {name: stated.get(name) for name in version.facts.get("elsewhere", ())} | files
     changed = sorted(name for name in {*files, *stated} if files.get(name) != stated.get(name))
     if changed:
         raise ValueError(f"{run / MODELS_DIRECTORY / changed[0]}: changed, added or removed since training ended")
@@ -98,6 +109,15 @@ def version_of(run: Path) -> Version:
 def lineage_of(parent: Version | None) -> Lineage:
     """Return the lineage of a model that is trained on from `parent`, or anew."""
     return Lineage() if parent is None else Lineage(parent.number + 1, bytes.fromhex(parent.digest))
+
+
+def models_elsewhere(run: Path) -> dict[str, str]:
+    """Return the model files of a run that are kept at the sites that made them, with the SHA-256 of each."""
+    if not (run / MODELS_DIRECTORY / VERSION_FILE).is_file():
+        return {}
+    facts = _stated(run).facts
+    here = _file_digests(run)
+    return {name: facts["files"][name] for name in facts.get("elsewhere", ()) if name not in here}
 
 
 def versions(root: Path) -> list[Version]:
@@ -167,29 +187,50 @@ def parent_models(version: Version, plan: Plan) -> dict[str, PartyModel]:
     ValueError
         The plan is about another kind of model, or other parties.
     """
-    models: dict[str, PartyModel] = {}
+    check_continues(version, plan)
+    models = {}
     for party in plan.parties:
-        path = version.run / MODELS_DIRECTORY / f"{party.name}.npz"
-        blocks = load_models(path)
-        if [block.party for block in blocks] != [party.name]:
-            raise ValueError(f"{path}: expected the block of {party.name!r} alone")
-        models[party.name] = blocks[0]
-        _check_continues("algorithm", version.facts["algorithm"], plan.model.algorithm)
-        _check_continues("components", blocks[0].components, plan.model.components)
-        _check_continues("covariance_type", blocks[0].parameters.covariance_type, plan.model.covariance_type)
-        columns = blocks[0].preprocessing.columns
-        if party.columns is not None:
-            _check_continues(f"columns of {party.name!r}", sorted(columns), sorted(party.columns))
-        _check_continues(f"impute of {party.name!r}", blocks[0].preprocessing.imputation, party.impute)
-    left = sorted(set(version.facts["files"]) - {f"{name}.npz" for name in [*models, "joint"]})
-    if left:
-        raise ValueError(
-            f"plan: the version has a block of {left[0].removesuffix('.npz')!r}, which the plan leaves out"
-        )
+        block = party_block(version.run / MODELS_DIRECTORY / f"{party.name}.npz", party.name)
+        check_block_continues(block, party)
+        models[party.name] = block
     return models
 
 
-def _check_continues(what: str, had: object, wanted: object) -> None:
+def party_block(path: Path, name: str) -> PartyModel:
+    """Return the block in a model file, which must be that of the party `name` and no other."""
+    blocks = load_models(path)
+    if [block.party for block in blocks] != [name]:
+        found = ", ".join(repr(block.party) for block in blocks)
+        raise ValueError(f"{path}: expected the block of {name!r}, got that of {found}; the run's files were changed")
+    return blocks[0]
+
+
+def check_continues(version: Version, plan: Plan) -> None:
+    """Raise `ValueError` unless `plan` is about a model of the version's kind and parties."""
+    for field in ("algorithm", "components", "covariance_type"):
+        _check_same(field, version.facts.get(field), getattr(plan.model, field))
+    blocks = {file.removesuffix(".npz") for file in version.facts["files"]} - {JOINT_MODEL}
+    names = {party.name for party in plan.parties}
+    for name in sorted(blocks - names):
+        raise ValueError(f"plan: the version has a block of {name!r}, which the plan leaves out")
+    for name in sorted(names - blocks):
+        raise ValueError(f"plan: the version has no block of {name!r}, which the plan names; train anew with it")
+
+
+def check_block_continues(block: PartyModel, party: PartyPlan) -> None:
+    """Raise `ValueError` unless a party's section of a plan reads its file as its block was trained."""
+    if party.columns is not None:
+        _check_same(f"columns of {party.name!r}", sorted(block.preprocessing.columns), sorted(party.columns))
+    _check_same(f"impute of {party.name!r}", block.preprocessing.imputation, party.impute)
+
+
+def final_weights(version: Version) -> list[float]:
+    """Return the weights pi that a version ended with, which are public, from its run's metrics."""
+    weights: list[float] = read_json(version.run / METRICS_FILE)["iterations"][-1]["weights"]
+    return weights
+
+
+def _check_same(what: str, had: object, wanted: object) -> None:
     if had != wanted:
         raise ValueError(f"plan: {what}: training goes on from a model with {had!r}, got {wanted!r}; keep it as it was")
 

@@ -199,10 +199,6 @@ class RunStore:
         """Return where a data party writes its results."""
         return files_of(party, self.directory, self._plan.is_horizontal)
 
-    def has_models(self) -> bool:
-        """Whether models of the run lie here, and not with parties elsewhere alone."""
-        return any((self.directory / MODELS_DIRECTORY).glob("*.npz"))
-
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Write the run's metrics."""
         write_json(self.directory / METRICS_FILE, metrics)
@@ -344,6 +340,21 @@ def check_plan(run: Path, plan: Plan) -> None:
         text = kept.read_text(encoding="utf-8")
     if text != plan.text:
         raise ValueError(f"{kept}: this run was started from another plan; give that plan, or another --out")
+
+
+def run_id_of(run: Path) -> str:
+    """Return the id of the run in a directory, unfinished or complete."""
+    run_id = read_json(run / RUN_FILE).get("id")
+    if not isinstance(run_id, str) or _RUN_ID.fullmatch(run_id) is None:
+        raise ValueError(f"{run / RUN_FILE}: expected the run's id; the run's files were changed")
+    return run_id
+
+
+def parent_begun_from(final: Path) -> Path | None:
+    """Return what the unfinished run that will lie at `final` trains on from; None where nothing has begun."""
+    kept = _partial(final) / RUN_FILE
+    parent = read_json(kept).get("parent") if kept.is_file() else None
+    return None if parent is None else Path(parent)
 
 
 @contextmanager

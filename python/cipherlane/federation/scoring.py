@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from cipherlane import mixture
 from cipherlane.federation.arbiter import Arbiter
-from cipherlane.federation.coordinator import Coordinator
-from cipherlane.federation.data_party import DataParty
-from cipherlane.federation.engine import LocalEngine, Role, Transcript
+from cipherlane.federation.coordinator import Coordinator, RoundRecord
+from cipherlane.federation.data_party import DataParty, PartyFiles
+from cipherlane.federation.engine import Engine, LocalEngine, Role, Transcript
 from cipherlane.federation.models import PartyModel, load_models
-from cipherlane.federation.plan import Plan, RequirementsPlan
+from cipherlane.federation.plan import PartyPlan, Plan, RequirementsPlan
+from cipherlane.federation.registry import models_elsewhere, party_block
 from cipherlane.federation.responder import Responder
-from cipherlane.federation.run_store import MODELS_DIRECTORY, check_complete, plan_of
+from cipherlane.federation.run_store import check_complete, model_file, plan_of
 from cipherlane.federation.sealed_state import PreparedTable
 from cipherlane.federation.training import notices_of
 from cipherlane.vertical.exchange import needed
@@ -67,10 +68,59 @@ def score_run(run: Path, data: Mapping[str, Path], *, transcript: Transcript | N
     names = [party.name for party in plan.parties]
     if plan.is_horizontal:
         return _score_alone(run, names, data)
-    _check_names(names, data)
-    models = {name: _block(run / MODELS_DIRECTORY / f"{name}.npz", name) for name in names}
-    tables = {name: _table(models[name], data[name]) for name in names}
-    return _score_through_sums(plan, models, tables, transcript)
+    if models_elsewhere(run):
+        raise ValueError(
+            f"{run}: this run keeps its model at the sites that trained it; score there with --engine nvflare --kit KIT"
+        )
+    plan = scoring_plan(plan, data)
+    blocks = {name: party_block(model_file(run, name), name) for name in names}
+    parties = {party.name: scoring_party(party, blocks[party.name]) for party in plan.parties}
+    roles: list[Responder] = [Arbiter(), *parties.values()]
+    guest = parties[plan.guest.name]
+    with notices_of(roles):
+        weights = blocks[guest.name].weights.tolist()
+        _, record = score_through_sums(plan, LocalEngine(list[Role](roles), transcript), weights)
+    responsibilities = needed(guest.result, "the guest was given no responsibilities")
+    return Scores(plan.guest.id_column, guest.ids, responsibilities, record.log_likelihood)
+
+
+def scoring_plan(plan: Plan, data: Mapping[str, Path]) -> Plan:
+    """Return what is left of a run's plan where its model is applied to other rows.
+
+    Raises
+    ------
+    ValueError
+        There is not one file for each data party, or every party has the whole model.
+    """
+    if plan.is_horizontal:
+        raise ValueError(
+            "model: every party of this run has the whole of it and scores its own rows alone, on its own machine: "
+            f"cipherlane score models/{plan.guest.name}.npz --data {plan.guest.name}=FILE.csv"
+        )
+    _check_names([party.name for party in plan.parties], data)
+    parties = tuple(
+        dataclasses.replace(party, data=data[party.name], directory=None, seal_key=None) for party in plan.parties
+    )
+    # What training required of tables (a number of rows, say) is not required of new rows; the key is one of its own.
+    return dataclasses.replace(plan, parties=parties, requirements=RequirementsPlan(), ledger=None, arbiter=None)
+
+
+def scoring_party(party: PartyPlan, block: PartyModel, files: PartyFiles | None = None) -> DataParty:
+    """Return a data party that applies its block to the rows of its file."""
+    table = _table(block, party.data)
+    return DataParty(
+        party.name, party.role, table, id_column=party.id_column, files=files, model=block, declines=party.declines
+    )
+
+
+def score_through_sums(plan: Plan, engine: Engine, weights: list[float]) -> tuple[int, RoundRecord]:
+    """Run one E-step over an engine whose parties have a model's blocks; return the rows and what is public of it."""
+    coordinator = Coordinator(plan, engine)
+    coordinator.open(training=False)
+    coordinator.match()
+    coordinator.make_key()
+    record = coordinator.score(weights)
+    return coordinator.rows, record
 
 
 def score_models(model: Path, data: Mapping[str, Path]) -> Scores:
@@ -98,7 +148,7 @@ def _score_alone(run: Path, names: list[str], data: Mapping[str, Path]) -> Score
             f"give --data {names[0]}=FILE.csv"
         )
     (name,) = data
-    block = _block(run / MODELS_DIRECTORY / f"{name}.npz", name)
+    block = party_block(model_file(run, name), name)
     return _score_rows([block], [_table(block, data[name])])
 
 
@@ -106,44 +156,6 @@ def _score_rows(blocks: Sequence[PartyModel], tables: Sequence[PreparedTable]) -
     total = sum(block.parameters.log_densities(table.inputs) for block, table in zip(blocks, tables, strict=True))
     found, log_likelihood = mixture.responsibilities(np.asarray(total), blocks[0].weights)
     return Scores(blocks[0].id_column, tables[0].ids, np.asarray(found), float(log_likelihood) / len(tables[0].ids))
-
-
-def _score_through_sums(
-    plan: Plan,
-    models: Mapping[str, PartyModel],
-    tables: Mapping[str, PreparedTable],
-    transcript: Transcript | None,
-) -> Scores:
-    # What training required of tables (a number of rows, say) is not required of new rows.
-    # All roles are in this process, with a key of their own.
-    plan = dataclasses.replace(plan, requirements=RequirementsPlan(), arbiter=None)
-    parties = {
-        party.name: DataParty(
-            party.name,
-            party.role,
-            tables[party.name],
-            id_column=party.id_column,
-            model=models[party.name],
-        )
-        for party in plan.parties
-    }
-    roles: list[Responder] = [Arbiter(), *parties.values()]
-    coordinator = Coordinator(plan, LocalEngine(list[Role](roles), transcript))
-    with notices_of(roles):
-        coordinator.open(training=False)
-        coordinator.match()
-        coordinator.make_key()
-        record = coordinator.score(models[plan.guest.name].weights.tolist())
-    responsibilities = needed(parties[plan.guest.name].result, "the guest was given no responsibilities")
-    return Scores(plan.guest.id_column, tables[plan.guest.name].ids, responsibilities, record.log_likelihood)
-
-
-def _block(path: Path, name: str) -> PartyModel:
-    blocks = load_models(path)
-    if [block.party for block in blocks] != [name]:
-        found = ", ".join(repr(block.party) for block in blocks)
-        raise ValueError(f"{path}: expected the block of {name!r}, got that of {found}; the run's files were changed")
-    return blocks[0]
 
 
 def _table(model: PartyModel, path: Path) -> PreparedTable:

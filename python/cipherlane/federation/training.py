@@ -15,19 +15,34 @@ from cipherlane.federation.algorithms import arbiter_of, coordinator_of, party_t
 from cipherlane.federation.coordinator import Coordinator, RoundRecord, Traffic, party_seconds
 from cipherlane.federation.data_party import DataParty
 from cipherlane.federation.engine import Engine, LocalEngine, Role, Transcript, TranscriptEntry
+from cipherlane.federation.models import PartyModel
 from cipherlane.federation.plan import PartyPlan, Plan, load_plan
-from cipherlane.federation.registry import lineage_of, parent_models, version_of, write_version
+from cipherlane.federation.registry import (
+    Version,
+    check_continues,
+    final_weights,
+    lineage_of,
+    parent_models,
+    version_of,
+    write_version,
+)
 from cipherlane.federation.responder import Responder
 from cipherlane.federation.run_ledger import ledger_for
-from cipherlane.federation.run_store import METRICS_FILE, TRANSCRIPT_FILE, RunStore, check_complete, check_plan
+from cipherlane.federation.run_store import (
+    JOINT_MODEL,
+    METRICS_FILE,
+    TRANSCRIPT_FILE,
+    RunStore,
+    check_complete,
+    check_plan,
+)
 from cipherlane.report import read_json, write_report
-from cipherlane.vertical.messages import GUEST
+from cipherlane.vertical.messages import ARBITER, GUEST
 
 ENGINES = ("local", "nvflare")
-# Makes the engine of a run whose roles are elsewhere, given its transcript, the run's id, and whether they go on from a
-# checkpoint.
-Connect = Callable[[Transcript, str, bool], Engine]
-_LOCAL_PARENT = "parent: training on from a version is for engine 'local'; train anew with engine 'nvflare'"
+# Makes the engine of a run whose roles are elsewhere, given its transcript, the run's id, whether they go on from a
+# checkpoint, and the version that they train on from, if any.
+Connect = Callable[[Transcript, str, bool, Version | None], Engine]
 _STAGES = ("prepare", "agree", "match", "key", "start", "parameters", "checkpoints", "results")
 # Before the training; the other stages, and the rounds, make it up.
 _OUTSIDE = ("prepare", "agree", "match", "training")
@@ -40,8 +55,8 @@ class Progress:
     Attributes
     ----------
     stage
-        "prepare", "agree", "match", "key", "start", "message", "round" or "finish"; "complete" if there was nothing
-        left to do.
+        "prepare", "agree", "match", "key", "start", "message", "round" or "finish"; before them "connect" where roles
+        are sites of a federation; "score" where a model is applied; "complete" if there was nothing left to do.
     record
         The round just done, for "round".
     message
@@ -100,6 +115,7 @@ def train(
     parent: Path | None = None,
     progress: Callable[[Progress], None] | None = None,
     keep_messages: bool = False,
+    patience: float = 3600.0,
 ) -> Run:
     """Train the federated mixture of a plan and write its run directory.
 
@@ -119,11 +135,13 @@ def train(
         Go on from the last checkpoint of the unfinished run of this plan beside `out`; from the beginning if it has
         none. Of a run that is complete already, return what is there.
     parent
-        The directory of a complete run, whose model training goes on from.
+        The directory of a complete run, whose model training goes on from. With `kit`, of a run on the same sites.
     progress
         Called before each stage, for each message and after each round.
     keep_messages
         Keep every message whole in the returned transcript (for `transcript_check`).
+    patience
+        Seconds to wait for a site that does not answer before the run stops with its name, for engine "nvflare".
 
     Returns
     -------
@@ -148,22 +166,24 @@ def train(
         raise ValueError("out: name the run to resume with --out")
     final = Path(out) if out is not None else default_directory(loaded)
     tell = progress or (lambda event: None)
+    if not patience > 0:
+        raise ValueError(f"patience: expected a number of seconds above 0, got {patience!r}")
     if kit is not None and (engine != "nvflare" or keep_messages):
         raise ValueError("kit: expected with engine 'nvflare' and without keep_messages")
-    if parent is not None and engine != "local":
-        raise ValueError(_LOCAL_PARENT)
     if resume and final.exists():
         tell(Progress("complete"))
         return _finished(final, loaded)
     if kit is not None:
         from cipherlane.federation.flare.submission import train_on_sites
 
-        return train_on_sites(loaded, final, Path(kit), resume=resume, tell=tell)
+        return train_on_sites(loaded, final, Path(kit), resume=resume, parent=parent, tell=tell, patience=patience)
     if engine == "nvflare":
         # Only here: it needs this module.
         from cipherlane.federation.flare.simulator import train_in_simulator
 
-        return train_in_simulator(loaded, final, resume=resume, tell=tell, keep_messages=keep_messages)
+        if keep_messages:
+            raise ValueError("keep_messages: messages cross between processes and are kept by engine 'local' alone")
+        return train_in_simulator(loaded, final, resume=resume, parent=parent, tell=tell, patience=patience)
     tell(Progress("prepare"))
     store = RunStore.reopen(final, loaded, parent) if resume else RunStore.create(final, loaded, parent)
     with store.guarded():
@@ -176,13 +196,20 @@ def _finished(directory: Path, plan: Plan) -> Run:
 
 
 def train_elsewhere(
-    plan: Plan, final: Path, connect: Connect, engine: str, *, resume: bool, tell: Callable[[Progress], None]
+    plan: Plan,
+    final: Path,
+    connect: Connect,
+    engine: str,
+    *,
+    resume: bool,
+    tell: Callable[[Progress], None],
+    parent: Path | None = None,
 ) -> Run:
     """Train with roles that run elsewhere, as the coordinator, and write its run directory.
 
     Parameters
     ----------
-    plan, final, resume, tell
+    plan, final, resume, tell, parent
         As for `train`.
     connect
         What reaches the roles.
@@ -193,10 +220,8 @@ def train_elsewhere(
         tell(Progress("complete"))
         return _finished(final, plan)
     tell(Progress("prepare"))
-    store = RunStore.reopen(final, plan) if resume else RunStore.create(final, plan)
+    store = RunStore.reopen(final, plan, parent) if resume else RunStore.create(final, plan, parent)
     with store.guarded():
-        if store.parent is not None:
-            raise ValueError(_LOCAL_PARENT)
         return _Session(plan, store, tell, keep_messages=False, engine=engine, connect=connect).run()
 
 
@@ -226,7 +251,11 @@ class _Session:
         self._checkpoint = store.checkpoint()
         self._parent = None if store.parent is None else version_of(store.parent)
         self._ledger = ledger_for(plan, store, lineage_of(self._parent))
-        self._models = {} if self._parent is None else parent_models(self._parent, plan)
+        self._models: dict[str, PartyModel] = {}
+        if self._parent is not None and connect is None:
+            self._models = parent_models(self._parent, plan)
+        elif self._parent is not None:
+            check_continues(self._parent, plan)
         self._transcript = Transcript(store.transcript_file, keep_messages=keep_messages, watch=self._crossed)
         self._records: list[dict[str, Any]] = []
         self._kept: int | None = None
@@ -277,8 +306,8 @@ class _Session:
             coordinator.finish()
         self._seconds["training"] = time.perf_counter() - training + self._earlier_seconds
         metrics = self._metrics(coordinator)
-        if self._store.has_models():
-            metrics["model"] = write_version(self._store.directory, self._plan, self._parent, metrics)
+        files = {f"{JOINT_MODEL if name == ARBITER else name}.npz": sha for name, sha in coordinator.models.items()}
+        metrics["model"] = write_version(self._store.directory, self._plan, self._parent, metrics, files)
         self._store.write_metrics(metrics)
         return self._concluded(metrics)
 
@@ -290,7 +319,7 @@ class _Session:
 
     def _engine(self, roles: list[Responder]) -> Engine:
         if self._connect is not None:
-            return self._connect(self._transcript, self._store.run_id, self._checkpoint is not None)
+            return self._connect(self._transcript, self._store.run_id, self._checkpoint is not None, self._parent)
         return LocalEngine(list[Role](roles), self._transcript)
 
     def _roles(self) -> list[Responder]:
@@ -335,8 +364,10 @@ class _Session:
         if state is None:
             if self._parent is None:
                 coordinator.start()
-            else:
+            elif self._models:
                 coordinator.continue_from(self._models[self._plan.guest.name].weights.tolist())
+            else:
+                coordinator.continue_from(final_weights(self._parent))
             return 1
         self._records = state["iterations"]
         self._earlier_seconds = state["training_seconds"]

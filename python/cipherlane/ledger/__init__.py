@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 
+from cipherlane.errors import MissingExtraError
+
 _NEEDED = ("coincurve", "eth", "eth_abi", "eth_account", "web3")
 _RECURSION_LIMIT = sys.getrecursionlimit()
 
@@ -23,12 +25,12 @@ def require_packages() -> None:
 
     Raises
     ------
-    ValueError
+    MissingExtraError
         It is not.
     """
     missing = missing_packages()
     if missing:
-        raise ValueError(f"ledger: {', '.join(missing)} not installed; run: pip install 'cipherlane[ledger]'")
+        raise MissingExtraError(f"ledger: {', '.join(missing)} not installed; run: pip install 'cipherlane[ledger]'")
 
 
 def keep_recursion_limit() -> None:

@@ -66,6 +66,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "ledger_fetch": (PUBLIC, "from which block on to send blocks"),
     "ledger_blocks": (PUBLIC, "blocks of the ledger"),
     "ledger_head": (PUBLIC, "the number and hash of a copy's last block"),
+    "finished": (PUBLIC, "that its results are kept, and the SHA-256 of its model file"),
     "noted": (PUBLIC, "that a message arrived"),
     "failure": (PUBLIC, "why a role refused, without data"),
 }

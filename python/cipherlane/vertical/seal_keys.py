@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from cipherlane.errors import MissingExtraError
 from cipherlane.files import PRIVATE, create_whole, told
 
 KEY_BYTES = 32
@@ -30,7 +31,7 @@ class SealKey(Protocol):
         """Return the key, made if there is none yet and this kind of place can keep one."""
 
     def load(self) -> bytes:
-        """Return the key, or raise `ValueError` if there is none."""
+        """Return the key; `ValueError` if there is none, `MissingExtraError` if what holds it is not installed."""
 
     def load_password(self) -> str:
         """Return the text that lies there instead of a key, or raise `ValueError` if there is none."""
@@ -253,11 +254,11 @@ class KeyringKey:
         try:
             import keyring
             import keyring.errors
-        except ModuleNotFoundError:
-            raise ValueError(
-                f"{self.text}: the package `keyring` is not installed; install cipherlane[keyring], or name a file "
-                "or env:NAME instead"
-            ) from None
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(
+                f"{self.text}: the package `keyring` is not installed; run: pip install 'cipherlane[keyring]', or name "
+                "a file or env:NAME instead"
+            ) from error
         return keyring
 
 

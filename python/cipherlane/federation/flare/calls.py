@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,22 +16,32 @@ from cipherlane.vertical.messages import ARBITER, MAXIMUM_COLUMNS, NAME_PATTERN
 from cipherlane.vertical.seal_keys import FileKey, SealKey, parse_seal_key
 from cipherlane.vertical.wire import Binary, Flag, ListOf, Message, Nullable, Schema, Text, decode, encode
 
+# How long a site that does not answer is waited for, in seconds.
+PATIENCE = 3600.0
 SESSION_BYTES = 16
+DIGEST_BYTES = 32
 RUN_NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 # Where a site's data lie; default: the folder "cipherlane" beside its other local settings.
 SITE_VARIABLE = "CIPHERLANE_SITE_DIR"
 # Set by the simulator alone, whose sites share one disk: the one directory of the run, as the local engine makes it.
 RUN_VARIABLE = "CIPHERLANE_RUN_DIR"
+# Likewise the run whose model is trained on from or applied.
+MODEL_VARIABLE = "CIPHERLANE_MODEL_DIR"
+# Where a site keeps its files of runs, and the guest's those of rows that a trained model was applied to.
+RUNS = "runs"
+SCORES = "scores"
 
 _RUN_ID_FILE = "run-id"
 _SHOWN_DIGITS = 12
 
 _path = Nullable(Text(1024))
+_run = Text(100, RUN_NAME_PATTERN)
+_run_id = Text(32, r"[0-9a-f]{32}")
 _SCHEMAS: Mapping[str, Schema] = {
     "open_role": {
         "session": Binary(exactly=SESSION_BYTES),
-        "run": Text(100, RUN_NAME_PATTERN),
-        "run_id": Text(32, r"[0-9a-f]{32}"),
+        "run": _run,
+        "run_id": _run_id,
         "resume": Flag(),
         "horizontal": Flag(),
         "name": Text(32, NAME_PATTERN),
@@ -49,8 +60,29 @@ _SCHEMAS: Mapping[str, Schema] = {
         "private_key": _path,
         "password": _path,
         "plan": Nullable(Text(1 << 20)),
+        "training": Flag(),
+        "model_run": Nullable(_run),
+        "model_run_id": Nullable(_run_id),
+        "model_sha256": Nullable(Binary(exactly=DIGEST_BYTES)),
     }
 }
+
+
+@dataclass(frozen=True)
+class ModelOrder:
+    """Which of a site's own models a role begins with.
+
+    Attributes
+    ----------
+    run, run_id
+        Of which run it is.
+    sha256
+        Of the model's file.
+    """
+
+    run: str
+    run_id: str
+    sha256: bytes
 
 
 @dataclass(frozen=True)
@@ -79,6 +111,10 @@ class RoleOrder:
         The plan's whole text in a run with a ledger, on which every member accepts it; None without.
     arbiter
         The key that the run is to use, where the plan names one; where it lies is in the arbiter's own order only.
+    model
+        The model to train on from or to apply, a data party's alone; None to begin anew.
+    training
+        False to apply the model to other rows.
     """
 
     session: bytes
@@ -92,6 +128,8 @@ class RoleOrder:
     party: PartyPlan | None
     plan: str | None = None
     arbiter: ArbiterPlan | None = None
+    model: ModelOrder | None = None
+    training: bool = True
 
     def to_bytes(self) -> bytes:
         """Return the order as a message."""
@@ -107,6 +145,10 @@ class RoleOrder:
             **_section(self.party),
             **_key_fields(self.arbiter, self.role),
             "plan": self.plan,
+            "training": self.training,
+            "model_run": None if self.model is None else self.model.run,
+            "model_run_id": None if self.model is None else self.model.run_id,
+            "model_sha256": None if self.model is None else self.model.sha256,
         }
         return encode("open_role", 0, fields, _SCHEMAS["open_role"])
 
@@ -152,7 +194,20 @@ class RoleOrder:
             party,
             message["plan"],
             _arbiter(message, site),
+            _model(message),
+            message["training"],
         )
+
+
+def _model(message: Message) -> ModelOrder | None:
+    run, run_id, sha256 = (message[f"model_{field}"] for field in ("run", "run_id", "sha256"))
+    if run is None and run_id is None and sha256 is None:
+        return None
+    if run is None or run_id is None or sha256 is None:
+        raise ProtocolError(
+            f"{message['name']!r}: expected a model's run, its id and the file's SHA-256, or none of them"
+        )
+    return ModelOrder(run, run_id, sha256)
 
 
 def _section(party: PartyPlan | None) -> dict[str, Any]:
@@ -242,27 +297,62 @@ def confined(site: Path, text: str) -> Path:
     return whole
 
 
+def run_name_of(directory: Path) -> str:
+    """Return the name under which server and sites keep their files of the run that lies in a directory here."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", directory.name)
+
+
 def site_directory(local: Path) -> Path:
     """Return where this site's data lie, given the folder of its local settings."""
     given = os.environ.get(SITE_VARIABLE)
     return Path(given) if given else local / "cipherlane"
 
 
-def run_directory(site: Path, run: str, run_id: str) -> Path:
-    """Return where a role of this site keeps its files of a run.
+def run_directory(site: Path, run: str, run_id: str, kind: str = RUNS) -> Path:
+    """Return where a role of this site keeps its files of a run, or of `SCORES` under that name.
 
     What an earlier run of that name left is kept under the name with the beginning of that run's id.
     """
     shared = os.environ.get(RUN_VARIABLE)
     if shared:
         return Path(f"{shared}.partial")
-    directory = site / "runs" / run
+    directory = site / kind / run
     marker = directory / _RUN_ID_FILE
     if marker.is_file():
         with told(marker):
             earlier = marker.read_text(encoding="utf-8", errors="replace").strip()
             if earlier != run_id:
-                directory.rename(directory.with_name(f"{run}-{earlier[:_SHOWN_DIGITS]}"))
+                directory.rename(_earlier(directory, earlier))
     make_directory(directory)
     create_whole(marker, run_id + "\n")
     return directory
+
+
+def model_directory(site: Path, run: str, run_id: str) -> Path:
+    """Return where this site keeps its files of the run whose model is asked for.
+
+    Raises
+    ------
+    ProtocolError
+        It has none of that run.
+    """
+    shared = os.environ.get(MODEL_VARIABLE)
+    if shared:
+        return Path(shared)
+    directory = site / RUNS / run
+    for place in (directory, _earlier(directory, run_id)):
+        marker = place / _RUN_ID_FILE
+        if marker.is_file():
+            with told(marker):
+                kept = marker.read_text(encoding="utf-8", errors="replace").strip()
+            if kept == run_id:
+                return place
+    raise ProtocolError(
+        f"this site keeps no files of the run {run!r} ({run_id[:_SHOWN_DIGITS]}), whose model is asked for; put its "
+        f"directory back into {RUNS!r}, or train anew"
+    )
+
+
+def _earlier(directory: Path, run_id: str) -> Path:
+    """Return what a run's directory is called once another run has taken its name."""
+    return directory.with_name(f"{directory.name}-{run_id[:_SHOWN_DIGITS]}")

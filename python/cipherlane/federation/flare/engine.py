@@ -11,8 +11,10 @@ from typing import Protocol
 
 from cipherlane.errors import ProtocolError
 from cipherlane.federation.engine import Transcript
-from cipherlane.federation.flare.calls import SESSION_BYTES, RoleOrder
+from cipherlane.federation.flare.calls import SESSION_BYTES, ModelOrder, RoleOrder, run_name_of
 from cipherlane.federation.plan import Plan
+from cipherlane.federation.registry import Version
+from cipherlane.federation.run_store import run_id_of
 from cipherlane.vertical.messages import ARBITER, COORDINATOR, failure_of, unpack
 
 # One wait for a reply; then the same call is made again, which costs the site nothing.
@@ -54,6 +56,10 @@ class FlareEngine:
         The run's name, what tells it from others of that name, and whether it goes on from a checkpoint.
     patience
         Seconds to wait for a site that does not answer before the run stops with its name.
+    version
+        The version whose model the sites have and train on from, or apply; None to begin anew.
+    training
+        False to apply the model to the rows of the files that the plan names.
 
     Raises
     ------
@@ -71,6 +77,8 @@ class FlareEngine:
         *,
         resume: bool,
         patience: float,
+        version: Version | None = None,
+        training: bool = True,
     ) -> None:
         self._roles = {ARBITER: ARBITER} | {party.name: party.role for party in plan.parties}
         if set(sites) != set(self._roles):
@@ -84,7 +92,7 @@ class FlareEngine:
         self._session = secrets.token_bytes(SESSION_BYTES)
         self._numbers = dict.fromkeys(self._roles, 0)
         self._pool = ThreadPoolExecutor(max_workers=len(self._roles), thread_name_prefix="cipherlane")
-        self._open(plan, run, run_id, resume)
+        self._open(self._orders(plan, run, run_id, resume, version, training))
 
     @property
     def concurrent(self) -> bool:
@@ -117,10 +125,13 @@ class FlareEngine:
             self._transcript.record(name, COORDINATOR, replies[name], answers=method)
         return replies
 
-    def _open(self, plan: Plan, run: str, run_id: str, resume: bool) -> None:
+    def _orders(
+        self, plan: Plan, run: str, run_id: str, resume: bool, version: Version | None, training: bool
+    ) -> dict[str, RoleOrder]:
         parties = {party.name: party for party in plan.parties}
         joint = plan.writes_joint_model
-        orders = {
+        models = {} if version is None else _models_of(version, list(parties))
+        return {
             name: RoleOrder(
                 self._session,
                 run,
@@ -133,9 +144,13 @@ class FlareEngine:
                 parties.get(name),
                 None if plan.ledger is None else plan.text,
                 plan.arbiter,
+                models.get(name),
+                training,
             )
             for name, role in self._roles.items()
         }
+
+    def _open(self, orders: Mapping[str, RoleOrder]) -> None:
         opened = {name: self._pool.submit(self._open_site, name, order.to_bytes()) for name, order in orders.items()}
         for name, reply in opened.items():
             answer = unpack(reply.result(), "noted", "failure")
@@ -170,3 +185,9 @@ class FlareEngine:
                 if not isinstance(reply, bytes):
                     raise ProtocolError(f"{name!r}: expected bytes as a reply, got {type(reply).__name__}")
                 return reply
+
+
+def _models_of(version: Version, parties: list[str]) -> dict[str, ModelOrder]:
+    run_id, files = run_id_of(version.run), version.facts["files"]
+    run = run_name_of(version.run)
+    return {name: ModelOrder(run, run_id, bytes.fromhex(files[f"{name}.npz"])) for name in parties}

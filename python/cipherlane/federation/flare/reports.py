@@ -17,6 +17,12 @@ from cipherlane.vertical.messages import error_named
 RESULT_DIRECTORY = "cipherlane"
 RUN_DIRECTORY = "run"
 PROGRESS_FILE = "progress.jsonl"
+# Under which FLARE's administrator asks a running job for its reports.
+PROGRESS_TOPIC = "cipherlane_progress"
+SCORES_FILE = "scores.json"
+
+
+_FAILURE = b'{"error"'
 
 
 class ReportWriter:
@@ -38,6 +44,14 @@ class ReportWriter:
         """Write how the run failed."""
         self._write({"error": type(error).__name__, "text": str(error)})
 
+    def since(self, start: int) -> bytes:
+        """Return the whole lines from byte `start` on, without that of a failure: who asks gets it at the end."""
+        if not self._path.exists():
+            return b""
+        whole, newline, _ = self._path.read_bytes()[start:].rpartition(b"\n")
+        lines = (whole + newline).splitlines(keepends=True)
+        return b"".join(line for line in lines if not line.startswith(_FAILURE))
+
     def _write(self, fields: dict[str, Any]) -> None:
         with self._path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(fields) + "\n")
@@ -50,11 +64,20 @@ class ReportReader:
         self._tell = tell
         self._read = 0
 
+    @property
+    def position(self) -> int:
+        """How many bytes of the report have been read."""
+        return self._read
+
     def follow(self, path: Path) -> None:
         """Pass on the whole lines that were added since the last call."""
         whole, newline, _ = path.read_bytes()[self._read :].rpartition(b"\n")
-        self._read += len(whole) + len(newline)
-        for line in whole.splitlines():
+        self.take(whole + newline)
+
+    def take(self, lines: bytes) -> None:
+        """Pass on whole lines, which follow those before."""
+        self._read += len(lines)
+        for line in lines.splitlines():
             self._pass_on(json.loads(line))
 
     def _pass_on(self, fields: dict[str, Any]) -> None:

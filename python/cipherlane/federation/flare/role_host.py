@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from pathlib import Path
@@ -9,13 +10,18 @@ from pathlib import Path
 from cipherlane.errors import CipherlaneError, ProtocolError, StorageError
 from cipherlane.federation.algorithms import arbiter_of, party_type_of
 from cipherlane.federation.arbiter import Arbiter
-from cipherlane.federation.data_party import DataParty
-from cipherlane.federation.flare.calls import RoleOrder, run_directory
+from cipherlane.federation.data_party import DataParty, PartyFiles
+from cipherlane.federation.flare.calls import SCORES, ModelOrder, RoleOrder, model_directory, run_directory
 from cipherlane.federation.ledger_part import witness_of
+from cipherlane.federation.models import PartyModel
 from cipherlane.federation.plan import PartyPlan, parse_plan
+from cipherlane.federation.registry import check_block_continues, party_block
 from cipherlane.federation.responder import Responder
-from cipherlane.federation.run_store import JOINT_MODEL, files_of, model_file, sealed_store_of
-from cipherlane.vertical.messages import pack, pack_failure
+from cipherlane.federation.run_store import ASSIGNMENTS_FILE, JOINT_MODEL, files_of, model_file, sealed_store_of
+from cipherlane.federation.scoring import scoring_party
+from cipherlane.files import told
+from cipherlane.vertical.exchange import needed
+from cipherlane.vertical.messages import GUEST, pack, pack_failure
 from cipherlane.vertical.sealed_files import SealedStore
 
 SERVER = "server"
@@ -90,11 +96,60 @@ class RoleHost:
             )
         if order.session == self._session:
             return
-        directory = run_directory(self._directory, order.run, order.run_id)
         if self._role is not None:
+            # Before another opens the same files.
             self._role.close()
-        self._role = _role(order, directory)
+            self._role = None
+        self._role = self._trained_role(order) if order.training else self._scoring_role(order)
         self._session, self._number, self._reply, self._told = order.session, 0, b"", 0
+
+    def _trained_role(self, order: RoleOrder) -> Responder:
+        """Return the role of an order, with its part in the ledger before it if the run has one."""
+        directory = run_directory(self._directory, order.run, order.run_id)
+        named, key = (None, None) if order.party is None else (order.party.directory, order.party.seal_key)
+        store = sealed_store_of(directory, order.name, order.run_id, named, key)
+        role: Responder
+        if order.party is None:
+            joint = model_file(directory, JOINT_MODEL) if order.joint_model else None
+            role = arbiter_of(order.horizontal, store, joint, order.arbiter)
+        else:
+            role = self._party(order, order.party, directory, store)
+        return role if order.plan is None else witness_of(role, parse_plan(order.plan), store, directory)
+
+    def _party(self, order: RoleOrder, party: PartyPlan, directory: Path, store: SealedStore) -> DataParty:
+        files = files_of(party, directory, order.horizontal)
+        party_type = party_type_of(order.horizontal)
+        if order.resume:
+            made = party_type.reopen(party, store, files)
+        elif order.model is None:
+            made = party_type.prepare(party, store, files)
+        else:
+            block = self._own_block(order.model)
+            check_block_continues(block, party)
+            made = party_type.prepare(party, store, files, block)
+        made.expected_key = None if order.arbiter is None else order.arbiter.public_key_fingerprint
+        return made
+
+    def _scoring_role(self, order: RoleOrder) -> Responder:
+        if order.party is None:
+            return Arbiter()
+        block = self._own_block(needed(order.model, "rows are to be scored without a model"))
+        files = PartyFiles()
+        if order.party.role == GUEST:
+            directory = run_directory(self._directory, order.run, order.run_id, SCORES)
+            files = PartyFiles(assignments=directory / ASSIGNMENTS_FILE)
+        return scoring_party(order.party, block, files)
+
+    def _own_block(self, order: ModelOrder) -> PartyModel:
+        path = model_file(model_directory(self._directory, order.run, order.run_id), self.name)
+        with told(path):
+            digest = hashlib.sha256(path.read_bytes()).digest()
+        if digest != order.sha256:
+            raise ProtocolError(
+                f"{self.name!r}: its model file of the run {order.run!r} is not the one that the version speaks of; "
+                "put it back from a copy"
+            )
+        return party_block(path, self.name)
 
     def _checked_role(self, caller: str, session: bytes, number: int, method: str, data: bytes) -> Responder:
         self._check_caller(caller)
@@ -110,24 +165,3 @@ class RoleHost:
                 "overtaken; go on with the run by --resume"
             )
         return self._role
-
-
-def _role(order: RoleOrder, directory: Path) -> Responder:
-    """Return the role of an order, with its part in the ledger before it if the run has one."""
-    named, key = (None, None) if order.party is None else (order.party.directory, order.party.seal_key)
-    store = sealed_store_of(directory, order.name, order.run_id, named, key)
-    role = _arbiter(order, directory, store) if order.party is None else _party(order, order.party, directory, store)
-    return role if order.plan is None else witness_of(role, parse_plan(order.plan), store, directory)
-
-
-def _arbiter(order: RoleOrder, directory: Path, store: SealedStore) -> Arbiter:
-    joint = model_file(directory, JOINT_MODEL) if order.joint_model else None
-    return arbiter_of(order.horizontal, store, joint, order.arbiter)
-
-
-def _party(order: RoleOrder, party: PartyPlan, directory: Path, store: SealedStore) -> DataParty:
-    files = files_of(party, directory, order.horizontal)
-    party_type = party_type_of(order.horizontal)
-    made = party_type.reopen(party, store, files) if order.resume else party_type.prepare(party, store, files)
-    made.expected_key = None if order.arbiter is None else order.arbiter.public_key_fingerprint
-    return made

@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cipherlane.errors import MissingExtraError, ProtocolError
+from cipherlane.errors import ProtocolError
 from cipherlane.federation.engine import Transcript
-from cipherlane.federation.flare.calls import RUN_VARIABLE, SITE_VARIABLE
+from cipherlane.federation.flare.calls import MODEL_VARIABLE, PATIENCE, RUN_VARIABLE, SITE_VARIABLE, run_name_of
+from cipherlane.federation.flare.extra import flare_needed
 from cipherlane.federation.flare.kits import ALLOWED_CLASSES
 from cipherlane.federation.flare.reports import PROGRESS_FILE, RESULT_DIRECTORY, ReportReader
 from cipherlane.federation.plan import Plan, parse_plan
-from cipherlane.federation.run_store import METRICS_FILE, TRANSCRIPT_FILE
+from cipherlane.federation.registry import check_continues, version_of
+from cipherlane.federation.run_store import METRICS_FILE, TRANSCRIPT_FILE, parent_begun_from
 from cipherlane.federation.training import Progress, Run
 from cipherlane.report import read_json
 
 _POLL_SECONDS = 0.05
+# How often the sites' processes are looked at, and how often in turn one has to be missed to count as lost.
+_LOOK_SECONDS = 2.0
+_MISSED_LOOKS = 3
 _LOG_LINES = 5
 
 
 def train_in_simulator(
-    plan: Plan, final: Path, *, resume: bool, tell: Callable[[Progress], None], keep_messages: bool
+    plan: Plan,
+    final: Path,
+    *,
+    resume: bool,
+    tell: Callable[[Progress], None],
+    parent: Path | None = None,
+    patience: float = PATIENCE,
 ) -> Run:
     """Train a plan with every role as a site of FLARE's simulator; parameters as for `train`.
 
@@ -37,33 +47,66 @@ def train_in_simulator(
     MissingExtraError
         FLARE is not installed.
     ValueError
-        A path of the plan leads out of the plan's directory, or messages are to be kept.
+        A path of the plan leads out of the plan's directory.
     CipherlaneError
         As for `train`.
     """
-    if keep_messages:
-        raise ValueError("keep_messages: messages cross between processes and are kept by engine 'local' alone")
     base = plan.base.resolve()
     relative = parse_plan(plan.text, source=plan.name, base=".")
-    try:
+    with flare_needed():
         from cipherlane.federation.flare.job import export_job, site_names
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("engine nvflare needs NVIDIA FLARE: pip install 'cipherlane[nvflare]'") from error
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", final.name)
-    with tempfile.TemporaryDirectory(prefix="cipherlane-flare-") as folder:
-        workspace = Path(folder) / "workspace"
-        _allow(workspace, ALLOWED_CLASSES)
-        job = export_job(relative, name, Path(folder), resume=resume)
-        command = [sys.executable, "-m", "nvflare.private.fed.app.simulator.simulator", str(job), "-w", str(workspace)]
-        sites = site_names(plan)
-        command += ["-c", ",".join(sites), "-t", str(len(sites))]
-        environment = {**os.environ, SITE_VARIABLE: str(base), RUN_VARIABLE: str(final.resolve())}
-        with _simulator(command, environment, Path(folder) / "log.txt") as simulator:
-            _follow(simulator, workspace, final, tell)
-        if not (final / METRICS_FILE).is_file():
-            raise ProtocolError(f"FLARE's simulator ended without a result; its last words: {_last_words(folder)}")
-    metrics = read_json(final / METRICS_FILE)
+    if resume and parent is None:
+        parent = parent_begun_from(final)
+    environment = {SITE_VARIABLE: str(base), RUN_VARIABLE: str(final.resolve())}
+    digest = ""
+    if parent is not None:
+        version = version_of(parent)
+        check_continues(version, plan)
+        digest, environment[MODEL_VARIABLE] = version.digest, str(parent.resolve())
+
+    def make(folder: Path) -> Path:
+        return export_job(relative, run_name_of(final), folder, resume=resume, parent=digest, patience=patience)
+
+    # All roles have written what is theirs before the run gets its name.
+    with simulated(make, site_names(plan), environment, lambda workspace: final.exists(), tell):
+        metrics = read_json(final / METRICS_FILE)
     return Run(final, plan, metrics, Transcript(final / TRANSCRIPT_FILE))
+
+
+@contextmanager
+def simulated(
+    make: Callable[[Path], Path],
+    sites: Sequence[str],
+    environment: Mapping[str, str],
+    is_done: Callable[[Path], bool],
+    tell: Callable[[Progress], None],
+) -> Iterator[Path]:
+    """Run a job in FLARE's simulator to its end, and hold the simulator's workspace for the body.
+
+    Parameters
+    ----------
+    make
+        Makes the job below a folder and returns where it lies.
+    sites
+        The sites' names.
+    environment
+        Variables to set for all of its processes.
+    is_done
+        Whether the job has done all that is wanted of it, given the workspace.
+    tell
+        What progress is passed on to.
+    """
+    with tempfile.TemporaryDirectory(prefix="cipherlane-flare-") as name:
+        folder = Path(name)
+        workspace = folder / "workspace"
+        _allow(workspace, ALLOWED_CLASSES)
+        command = [sys.executable, "-m", "nvflare.private.fed.app.simulator.simulator", str(make(folder))]
+        command += ["-w", str(workspace), "-c", ",".join(sites), "-t", str(len(sites))]
+        with _process(command, {**os.environ, **environment}, folder / "log.txt") as simulator:
+            _follow(simulator, workspace, is_done, tell)
+        if not is_done(workspace):
+            raise ProtocolError(f"FLARE's simulator ended without a result; its last words: {_last_words(folder)}")
+        yield workspace
 
 
 def _allow(workspace: Path, classes: tuple[str, ...]) -> None:
@@ -77,7 +120,7 @@ def _allow(workspace: Path, classes: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def _simulator(command: list[str], environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _process(command: list[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run the simulator, and end all of its processes whatever happens."""
     import psutil
 
@@ -102,19 +145,60 @@ def _simulator(command: list[str], environment: dict[str, str], log: Path) -> It
             process.wait()
 
 
-def _follow(simulator: subprocess.Popen[bytes], workspace: Path, final: Path, tell: Callable[[Progress], None]) -> None:
-    """Pass on what the coordinator reports until the run is whole, and raise the error it reports."""
+def _follow(
+    simulator: subprocess.Popen[bytes],
+    workspace: Path,
+    is_done: Callable[[Path], bool],
+    tell: Callable[[Progress], None],
+) -> None:
+    """Pass on what the coordinator reports until all is done, and raise the error it reports."""
     reports = ReportReader(tell)
+    sites = _Sites(simulator.pid)
     while True:
-        # All roles have written what is theirs before the run gets its name.
-        running = simulator.poll() is None and not final.exists()
+        running = simulator.poll() is None and not is_done(workspace)
         for path in workspace.glob(f"server/*/{RESULT_DIRECTORY}/{PROGRESS_FILE}"):
             reports.follow(path)
         if not running:
             return
+        sites.check()
         time.sleep(_POLL_SECONDS)
 
 
-def _last_words(folder: str) -> str:
-    lines = (Path(folder) / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()
+class _Sites:
+    """The processes of the sites, of which none may end before the job does: the simulator starts none again."""
+
+    def __init__(self, simulator: int) -> None:
+        self._simulator = simulator
+        self._missed: dict[str, int] = {}
+        self._next_look = 0.0
+
+    def check(self) -> None:
+        """Raise `ProtocolError` with the names of sites whose processes have ended."""
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + _LOOK_SECONDS
+        there = self._there()
+        self._missed = {name: 0 if name in there else self._missed[name] + 1 for name in {*self._missed, *there}}
+        lost = sorted(name for name, missed in self._missed.items() if missed >= _MISSED_LOOKS)
+        if lost:
+            raise ProtocolError(
+                f"{' and '.join(map(repr, lost))}: the process has ended while the run was on (killed, or out of "
+                "memory); go on with the run by --resume"
+            )
+
+    def _there(self) -> set[str]:
+        import psutil
+
+        found = set()
+        with suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(self._simulator).children(recursive=True):
+                with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                    words = child.cmdline()
+                    if "--client" in words[:-1]:
+                        found.add(words[words.index("--client") + 1])
+        return found
+
+
+def _last_words(folder: Path) -> str:
+    lines = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()
     return " | ".join(lines[-_LOG_LINES:]) or "(none)"
