@@ -251,6 +251,24 @@ def test_merging_small_and_pure_bins_leaves_none(seed):
     assert merge_small([1, 1, 1], 99).tolist() == [0, 0, 0]
 
 
+# optbinning 1.0.0: OptimalBinning(solver="cp", monotonic_trend="descending", user_splits=<the 5 % quantiles>,
+# max_n_bins=5, min_bin_size=25/569, min_bin_n_event=1, min_bin_n_nonevent=1), status OPTIMAL.
+@pytest.mark.parametrize(
+    ("column", "cuts", "iv"),
+    [
+        (0, (-0.674921, -0.26904, 0.2321, 0.522016), 6.617075434086291),
+        (1, (-0.748629, -0.34152, 0.052562, 0.658341), 1.288449096460332),
+        (4, (-1.296166, -0.875341, 0.233707, 0.597545), 0.9400930641122056),
+        (8, (-0.753491, -0.334485, 0.450138, 1.137695), 1.0778150480881137),
+    ],
+)
+def test_the_optimal_merge_is_optbinnings(breast, column, cuts, iv):
+    x, y = breast
+    binner = WoeBinner("optimal", bins=5, fine_bins=20, least_rows=25).fit(x[:, [column]], y)
+    assert binner.fitted_.columns[0].bins.cuts == cuts
+    assert binner.information_values_[0] == pytest.approx(iv, rel=1e-12)
+
+
 @pytest.mark.parametrize("method", ["chi-merge", "optimal"])
 def test_bins_by_labels_beat_none_and_follow_the_rules(breast, method):
     x, y = breast
@@ -352,7 +370,8 @@ def test_a_frame_with_names_categories_and_missing_cells():
     assert binner.tables_[1].names == ("a", "b", "missing")
     # Rows without a value have the WoE of those rows.
     for name, j in (("blood", 1), ("age", 0)):
-    XX        e, n = y[rows].sum(), (1 - y)[rows].sum()
+        rows = frame[name].isna().to_numpy()
+        e, n = y[rows].sum(), (1 - y)[rows].sum()
         assert made[rows, j] == pytest.approx(np.log((e / y.sum()) / (n / (1 - y).sum())))
     with pytest.raises(ValueError, match="expected the columns"):
         binner.transform(frame[["blood", "age"]])
