@@ -25,7 +25,7 @@ def numeric_bins(
 
     Equal cuts are one cut, so a column with ties, or with fewer rows than bins, has fewer bins; a column of one value
     has one. Bins with fewer rows than `least_rows` are merged into neighbours. Missing values (NaN) get a bin of
-    their own, or, where they are fewer than `least_rows`, share the bin with most rows.
+    their own, or, where they or the others are fewer than `least_rows`, share the bin with most rows.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def numeric_bins(
     bins = bins.merged(merge_small(sizes, rules.least_rows))
     if not absent.any():
         return bins
-    if absent.sum() >= rules.least_rows:
+    if min(absent.sum(), present.size) >= rules.least_rows:
         return NumericBins(bins.cuts, bins.ordered)
     return NumericBins(bins.cuts, int(np.argmax(np.bincount(bins.index(present), minlength=bins.count))))
 
@@ -145,6 +145,6 @@ def category_bins(values: Sequence[str], rules: BinningRules | None = None, *, c
     sizes = [counts[name] for name in own] + ([sum(counts[name] for name in rare)] if rare else [])
     missing = None
     if absent:
-        missing = len(sizes) if absent >= rules.least_rows else int(np.argmax(sizes))
+        missing = len(sizes) if min(absent, *sizes) >= rules.least_rows else int(np.argmax(sizes))
     with_missing = sizes + ([absent] if missing == len(sizes) else [])
     return CategoryBins(tuple(own), tuple(rare), missing, int(np.argmax(with_missing)), rules.unseen)
