@@ -91,7 +91,7 @@ class BinningGuest(BinningParty):
             own_bins, own_tables = self._own_columns()
         except ValueError as error:
             self.notify(f"{self.row_source}: {error}")
-            raise ValueError(
+            raise ProtocolError(
                 f"guest {self.name!r}: one of its columns cannot be cut; its operator is told why"
             ) from error
         hosts = {name: self._host_columns(name, message) for name in self._host_keys}

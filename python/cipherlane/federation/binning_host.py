@@ -46,7 +46,7 @@ class BinningHost(BinningParty):
         except ValueError as error:
             # Names of columns and what is in them are for its own operator.
             self.notify(f"{self.row_source}: {error}")
-            raise ValueError(
+            raise ProtocolError(
                 f"host {self.name!r}: one of its columns cannot be cut; its operator is told why"
             ) from error
         indices = needed(self._indices, "bins without rows")
