@@ -79,7 +79,8 @@ def pack_sums(sums: CipherArray, rows: int) -> CipherArray:
     each, count = sums_a_ciphertext(rows, key.bits), packed_count(len(sums), rows, key.bits)
     # The zeros that fill the last ciphertext, at least one, have a bound that every sum keeps. The array's bound is
     # then theirs, and what is sent says nothing of how many rows the bins have.
-    zeros = key.encrypt(np.zeros(count * each - len(sums), dtype=np.int64), codec=FixedPoint(0, bits))
+    zero = key.encrypt([0], codec=FixedPoint(0, bits))
+    zeros = zero[np.zeros(count * each - len(sums), dtype=np.int64)]
     slots = concatenate([sums, zeros]).reshape(count, each)
     packed = slots[:, each - 1]
     for j in range(each - 2, -1, -1):
