@@ -17,18 +17,30 @@ ALLOWED = {
     "files": {"errors"},
     "paillier": {"_native", "errors", "threadpools"},
     "benchmark": {"_native", "errors", "paillier"},
+    "binning": set(),
     "mixture": {"errors", "threadpools"},
     "vertical": {"errors", "files", "mixture", "paillier", "threadpools"},
     "horizontal": {"errors", "mixture", "paillier", "threadpools"},
     "report": {"errors", "files"},
     "ledger": {"errors", "files"},
-    "federation": {"_native", "errors", "files", "ledger", "mixture", "paillier", "report", "vertical", "horizontal"},
+    "federation": {
+        "_native",
+        "binning",
+        "errors",
+        "files",
+        "horizontal",
+        "ledger",
+        "mixture",
+        "paillier",
+        "report",
+        "vertical",
+    },
     "progress": {"federation"},
     "align_command": {"errors", "vertical"},
     "integrations": {"errors", "mixture", "paillier", "vertical", "horizontal", "federation"},
 }
 # The ends of the chain see all: the package's front and the command line.
-TOP = {"__init__", "__main__", "cli", "cli_commands", "cli_ledger", "cli_registry", "cli_sealing"}
+TOP = {"__init__", "__main__", "cli", "cli_binning", "cli_commands", "cli_ledger", "cli_registry", "cli_sealing"}
 
 
 def part_of(path: Path) -> str:

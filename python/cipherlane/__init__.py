@@ -61,7 +61,9 @@ __all__ = [
 ]
 
 # Layers above the encryption bring compilers and plotting with them, so they are imported when first used.
-_LAZY_SUBMODULES = frozenset({"benchmark", "federation", "horizontal", "ledger", "mixture", "report", "vertical"})
+_LAZY_SUBMODULES = frozenset(
+    {"benchmark", "binning", "federation", "horizontal", "ledger", "mixture", "report", "vertical"}
+)
 
 
 def _version() -> str:

@@ -1,4 +1,4 @@
-"""The command line: ``cipherlane train | align | score | models | report | audit | keygen | ...``."""
+"""The command line: ``cipherlane train | bin | align | score | models | report | audit | keygen | ...``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import cipherlane
-from cipherlane import cli_ledger, cli_registry, cli_sealing
+from cipherlane import cli_binning, cli_ledger, cli_registry, cli_sealing
 from cipherlane.cli_commands import add_command
 from cipherlane.errors import CipherlaneError
 from cipherlane.paillier.pem import PASSWORD_VARIABLE
@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_align(commands)
     _add_site(commands)
     _add_score(commands)
+    cli_binning.add_binning(commands)
     cli_registry.add_models(commands, _train_from)
     _add_report(commands)
     cli_ledger.add_audit(commands)

@@ -287,7 +287,7 @@ def test_a_disk_without_room_for_checkpoints_is_declined(
 
 def test_another_version_is_declined(tmp_path: Path, write_plan: WritePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cipherlane.federation.coordinator.cipherlane.__version__", "99.1.0")
-    monkeypatch.setattr("cipherlane.federation.data_party.cipherlane", _Old)
+    monkeypatch.setattr("cipherlane.federation.capability.cipherlane", _Old)
     _fails(tmp_path, write_plan(), ProtocolError, "runs version 99.1.0, it runs 1.0.0; install the same")
 
 

@@ -15,8 +15,9 @@ import numpy as np
 
 import cipherlane
 from cipherlane import _native
-from cipherlane.paillier import PublicKey
+from cipherlane.paillier import PublicKey, backends
 from cipherlane.vertical.score_encoding import NumberEncoding
+from cipherlane.vertical.wire import Message
 
 _PROBE_CIPHERTEXTS = 16
 
@@ -43,6 +44,21 @@ def software() -> dict[str, str]:
 def threads() -> int:
     """Return how many threads encryption uses here."""
     return _native.thread_count()
+
+
+def machine_reasons(task: Message, memory_needed: int) -> list[str]:
+    """Return why a party's machine cannot do what a plan requires: for want of memory, backend or version."""
+    reasons = []
+    needed = max(memory_needed, task["memory_bytes"] or 0)
+    available = available_memory()
+    if needed > available:
+        reasons.append(f"{needed >> 20} MB of memory are required, {available >> 20} MB are available")
+    if task["backend"] is not None and task["backend"] not in backends():
+        reasons.append(f"backend {task['backend']!r} is required, usable here are {', '.join(backends())}")
+    own = cipherlane.__version__
+    if task["software"].split(".")[:2] != own.split(".")[:2]:
+        reasons.append(f"the coordinator runs version {task['software']}, it runs {own}; install the same")
+    return reasons
 
 
 @lru_cache(maxsize=8)

@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -44,6 +44,14 @@ _REPLIES: Mapping[str, str] = {
     "begin": "encrypted_statistics",
     "expect": "encrypted_statistics",
     "added_statistics": "mixture",
+    "binning_requirements": "capability",
+    "make_binning_key": "binning_key",
+    "form_bins": "formed_bins",
+    "encrypt_labels": "encrypted_labels",
+    "add_labels": "added_labels",
+    "send_bin_sums": "bin_sums",
+    "evaluate_bins": "bin_verdicts",
+    "keep_bins": "noted",
     "checkpoint": "noted",
     "finish": "finished",
     "ledger_join": "ledger_account",
@@ -129,11 +137,12 @@ class Coordinator:
     engine: Engine
     traffic: Traffic = field(default_factory=Traffic)
     capabilities: dict[str, Message] = field(default_factory=dict)
+    _requirements_kind: ClassVar[str] = "requirements"
 
     def __post_init__(self) -> None:
         """Check that the engine runs the roles the plan names."""
         roles = self.engine.roles
-        wanted = {ARBITER: ARBITER} | {party.name: party.role for party in self.plan.parties}
+        wanted = self.plan.roles
         if dict(roles) != wanted:
             raise ProtocolError(f"engine: expected the roles {wanted}, got {dict(roles)}")
         self._parties = [party.name for party in self.plan.parties]
@@ -168,7 +177,7 @@ class Coordinator:
         """
         requests = {party.name: self._requirements(party.columns, training) for party in self.plan.parties}
         asked = time.time()
-        self.capabilities = self._ask("requirements", 0, requests)
+        self.capabilities = self._ask(self._requirements_kind, 0, requests)
         self._check_clocks(asked, self.capabilities)
         declined = [
             f"party {name!r} declines: {answer['reason']}"

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-import cipherlane
 from cipherlane.errors import ProtocolError
 from cipherlane.federation import capability
 from cipherlane.federation.assignments import evaluate_assignments, write_assignments
 from cipherlane.federation.models import PartyModel, save_models
 from cipherlane.federation.plan import ALGORITHM, PartyPlan
-from cipherlane.federation.responder import Responder
+from cipherlane.federation.row_matching import RowMatcher, shown
 from cipherlane.federation.sealed_state import PreparedTable, seal_parameters, unseal_parameters
 from cipherlane.federation.terms import TERMS_FILE, changed_terms, seal_terms, unseal_terms
 from cipherlane.files import told
-from cipherlane.paillier import PublicKey, backends, current_backend
+from cipherlane.paillier import PublicKey, current_backend
 from cipherlane.vertical.exchange import (
     check_key,
     encoding_of,
@@ -29,31 +27,24 @@ from cipherlane.vertical.exchange import (
     open_responsibilities,
     seal_responsibilities,
 )
-from cipherlane.vertical.matching import compare, draw_salt, name_digests, salted_digests
 from cipherlane.vertical.messages import (
     ARBITER,
     GUEST,
     box_context,
     pack,
     pack_sealed,
-    unpack_sealed,
 )
 from cipherlane.vertical.mixture_party import COVARIANCE_TYPES, PartyParameters, update_parameters
 from cipherlane.vertical.responsibility_table import round_rows
 from cipherlane.vertical.score_encoding import NumberEncoding, parameter_encoding, score_vector
 from cipherlane.vertical.sealed_files import SealedStore
-from cipherlane.vertical.sealing import BoxKey, seal
+from cipherlane.vertical.sealing import seal
 from cipherlane.vertical.starts import initial_responsibilities
 from cipherlane.vertical.tables import Preprocessing, read_csv
 from cipherlane.vertical.wire import Message
 
 PROBE_ROWS = 20_000
 _DISK_SLACK = 1 << 20
-_SHOWN_IDS = 5
-
-
-def _shown(ids: Sequence[str]) -> str:
-    return ", ".join(ids[:_SHOWN_IDS]) + (", ..." if len(ids) > _SHOWN_IDS else "")
 
 
 @dataclass(frozen=True)
@@ -75,7 +66,7 @@ class PartyFiles:
     quality: Path | None = None
 
 
-class DataParty(Responder):
+class DataParty(RowMatcher):
     """A guest or host; its rows, parameters and log-densities leave it only encrypted, labels never.
 
     Parameters
@@ -124,22 +115,18 @@ class DataParty(Responder):
         self.schema = "\n".join([id_column, *table.preprocessing.columns]).encode()
         self._store = store
         self._files = files or PartyFiles()
-        self._box = BoxKey()
         self._parameters = None if model is None else model.parameters
         self._task: Message | None = None
         self._accepted: Message | None = None
         self._public_key: PublicKey | None = None
         self._arbiter_box_key: bytes | None = None
         self._all_rows: int | None = None
-        self._salt: bytes | None = None
         self._responsibilities: NDArray[np.float64] | None = None
         self.expected_key: str | None = None
         self.result: NDArray[np.float64] | None = None
         self.handlers = {
             "requirements": self._on_requirements,
-            "match_open": self._on_match_open,
-            "match_check": self._on_match_check,
-            "match_differs": self._on_match_differs,
+            **self.match_handlers(),
             "key": self._on_key,
             "initialise": self._on_initialise,
             "update": self._on_update,
@@ -205,6 +192,16 @@ class DataParty(Responder):
         """The ids of its rows, sorted."""
         return self._table.ids
 
+    @property
+    def row_ids(self) -> tuple[str, ...]:
+        """The ids of its rows."""
+        return self._table.ids
+
+    @property
+    def row_source(self) -> str:
+        """The file that its rows came from."""
+        return self._table.source
+
     # What it has, and whether it takes part (steps 4 and 5).
 
     def _on_requirements(self, message: Message) -> bytes:
@@ -263,17 +260,9 @@ class DataParty(Responder):
             reasons.append(
                 f"the plan asks for {task['components']} components, it has only {rows} rows; lower model.components"
             )
-        needed = max(self._memory_needed(task), task["memory_bytes"] or 0)
-        available = capability.available_memory()
-        if needed > available:
-            reasons.append(f"{needed >> 20} MB of memory are required, {available >> 20} MB are available")
+        reasons += capability.machine_reasons(task, self._memory_needed(task))
         if self._store is not None and (lacking := self._disk_lacking(self._store, task)) > 0:
             reasons.append(f"its checkpoints would take {lacking >> 10} kB more than is free on its disk")
-        if task["backend"] is not None and task["backend"] not in backends():
-            reasons.append(f"backend {task['backend']!r} is required, usable here are {', '.join(backends())}")
-        own = cipherlane.__version__
-        if task["software"].split(".")[:2] != own.split(".")[:2]:
-            reasons.append(f"the coordinator runs version {task['software']}, it runs {own}; install the same")
         if encoding_of(task).slot_bits > task["key_bits"] - 2:
             reasons.append(f"a {task['key_bits']}-bit key has no room for one value of the plan's encoding")
         return reasons
@@ -323,55 +312,12 @@ class DataParty(Responder):
         self._fitted(task, probe, responsibilities).log_densities(probe)
         return (time.perf_counter() - start) * len(self._table.ids) / len(probe)
 
-    # Whether its rows are the others' rows.
-
-    def _on_match_open(self, message: Message) -> bytes:
-        self._salt = draw_salt()
-        digests = salted_digests(self._table.ids, self._salt)
-        content = pack_sealed("match_table", message.round, salt=self._salt, digests=digests)
-        sealed = {
-            host: seal(key, content, box_context("match_table", message.round, host))
-            for host, key in message["box_keys"].items()
-        }
-        return pack("match_offer", message.round, rows=len(self._table.ids), sealed=sealed)
-
-    def _on_match_check(self, message: Message) -> bytes:
-        context = box_context("match_table", message.round, self.name)
-        content = unpack_sealed(self._box.open(message["sealed"], context), "match_table")
-        difference = compare(self._table.ids, content["digests"], content["salt"])
-        missing = None
-        if not difference.empty:
-            self._tell_unmatched(difference.only_here, GUEST)
-            back = pack_sealed("match_missing", message.round, digests=difference.only_there)
-            context = box_context("match_missing", message.round, GUEST)
-            missing = seal(message["guest_box_key"], back, context)
-        return pack(
-            "match_result",
-            message.round,
-            matched=difference.empty,
-            rows=len(self._table.ids),
-            only_here=len(difference.only_here),
-            only_there=len(difference.only_there),
-            sealed=missing,
-        )
-
-    def _on_match_differs(self, message: Message) -> bytes:
-        salt = needed(self._salt, "rows are compared before they are opened")
-        context = box_context("match_missing", message.round, GUEST)
-        content = unpack_sealed(self._box.open(message["sealed"], context), "match_missing")
-        self._tell_unmatched(name_digests(self._table.ids, content["digests"], salt), message["party"])
-        return self._noted(message)
-
-    def _tell_unmatched(self, ids: tuple[str, ...], other: str) -> None:
-        if ids:
-            self.notify(f"{self._table.source}: {len(ids)} ids are not at {other!r}: {_shown(ids)}")
-
     def _tell_extreme(self, positions: NDArray[np.intp], components: int) -> None:
         """Name rows whose scores are too large; which ones is for nobody else to know."""
         rows = np.unique(positions // (components - 1))
         ids = [self._table.ids[row] for row in rows if row < len(self._table.ids)]
         if ids:
-            self.notify(f"{self._table.source}: rows whose numbers do not fit ({len(ids)} in all): {_shown(ids)}")
+            self.notify(f"{self._table.source}: rows whose numbers do not fit ({len(ids)} in all): {shown(ids)}")
 
     # Training.
 
@@ -506,9 +452,6 @@ class DataParty(Responder):
 
     def _current_task(self) -> Message:
         return needed(self._task, "work is asked for before the plan's requirements")
-
-    def _noted(self, message: Message) -> bytes:
-        return pack("noted", message.round, rows=len(self._table.ids))
 
     def _finished(self, message: Message, model_sha256: bytes | None) -> bytes:
         return pack("finished", message.round, rows=len(self._table.ids), model_sha256=model_sha256)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cipherlane.federation.binning_plan import BinningPlan, read_binning
 from cipherlane.federation.plan_fields import Section
 from cipherlane.paillier.pem import PASSWORD_VARIABLE
 from cipherlane.vertical.messages import (
@@ -32,7 +33,8 @@ else:
 
 ALGORITHM = "vertical-gaussian-mixture"
 HORIZONTAL = "horizontal-gaussian-mixture"
-ALGORITHMS = (ALGORITHM, HORIZONTAL)
+BINNING = "binning"
+ALGORITHMS = (ALGORITHM, HORIZONTAL, BINNING)
 SCHEMES = ("djn", "classic")
 SHARING = ("end", "every_round", "never")
 _MAXIMUM_PARTIES = 256
@@ -40,7 +42,7 @@ _MAXIMUM_PARTIES = 256
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """Section ``[model]``: the mixture and where EM starts."""
+    """Section ``[model]``: the mixture and where EM starts; with algorithm "binning" there is none (0 components)."""
 
     components: int
     algorithm: str = ALGORITHM
@@ -132,6 +134,8 @@ class PartyPlan:
     declines: str | None = None
     directory: Path | None = None
     seal_key: SealKey | None = None
+    categories: tuple[str, ...] = ()
+    cuts: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,7 @@ class Plan:
     requirements: RequirementsPlan = field(default_factory=RequirementsPlan)
     ledger: LedgerPlan | None = None
     arbiter: ArbiterPlan | None = None
+    binning: BinningPlan | None = None
     text: str = ""
     base: Path = Path()
 
@@ -159,9 +164,15 @@ class Plan:
         return self.model.algorithm == HORIZONTAL
 
     @property
+    def roles(self) -> dict[str, str]:
+        """Every role's kind by its name; in binning the guest holds the key, and there is no arbiter."""
+        parties = {party.name: party.role for party in self.parties}
+        return parties if self.binning is not None else {ARBITER: ARBITER} | parties
+
+    @property
     def writes_joint_model(self) -> bool:
         """Whether parties hold blocks of one model, and the arbiter may join them."""
-        return not self.is_horizontal and self.privacy.share_parameters != "never"
+        return not self.is_horizontal and self.binning is None and self.privacy.share_parameters != "never"
 
     @property
     def expected_key(self) -> str | None:
@@ -221,6 +232,9 @@ def parse_plan(text: str, *, source: str = "plan", base: Path | str = ".") -> Pl
         top = Section(source, "", tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{source}: not valid TOML: {error}") from None
+    binning_section = top.optional_section("binning")
+    if binning_section is not None or _names_binning(top):
+        return _binning(top, binning_section or Section(source, "binning", {}), source, text, Path(base))
     model = _model(top.section("model", required=True))
     horizontal = model.algorithm == HORIZONTAL
     plan = Plan(
@@ -236,10 +250,56 @@ def parse_plan(text: str, *, source: str = "plan", base: Path | str = ".") -> Pl
         text=text,
         base=Path(base),
     )
+    return _closed(top, plan)
+
+
+def _closed(top: Section, plan: Plan) -> Plan:
     top.close()
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}", plan.name) is None:
         raise top.error("name", "1 to 64 letters, digits, spaces, dots, dashes or underscores")
     return plan
+
+
+def _names_binning(top: Section) -> bool:
+    return top.section("model").choice("algorithm", ALGORITHMS, default=ALGORITHM) == BINNING
+
+
+def _binning(top: Section, section: Section, source: str, text: str, base: Path) -> Plan:
+    """Return a plan that bins columns; what belongs to training is unknown in it."""
+    model = top.section("model")
+    model.choice("algorithm", (BINNING,), default=BINNING)
+    model.close()
+    plan = Plan(
+        name=top.text("name", default=Path(source).stem),
+        model=ModelPlan(components=0, algorithm=BINNING),
+        parties=_parties(top, source, base, False, binning=True),
+        encryption=_key(top.section("encryption")),
+        requirements=_requirements(top.section("requirements")),
+        binning=read_binning(section, top.section("privacy")),
+        text=text,
+        base=base,
+    )
+    if plan.guest.label_column is None:
+        raise ValueError(
+            f"{source}: [parties.{plan.guest.name}] label_column: expected the column with the guest's labels, it is "
+            "missing; bins are judged by them"
+        )
+    return _closed(top, plan)
+
+
+def _key(section: Section) -> EncryptionPlan:
+    plan = EncryptionPlan(
+        key_bits=section.whole("key_bits", 1024, 4096, default=2048),
+        scheme=section.choice("scheme", SCHEMES, default="djn"),
+    )
+    _check_key_bits(section, plan)
+    section.close()
+    return plan
+
+
+def _check_key_bits(section: Section, plan: EncryptionPlan) -> None:
+    if plan.key_bits % 256:
+        raise section.error("key_bits", "a multiple of 256 from 1024 to 4096", "2048 is the usual choice")
 
 
 def _model(section: Section) -> ModelPlan:
@@ -273,8 +333,7 @@ def _encryption(section: Section) -> EncryptionPlan:
         fraction_bits=section.whole("fraction_bits", 8, 64, default=40),
         integer_bits=section.whole("integer_bits", 8, 60, default=20),
     )
-    if plan.key_bits % 256:
-        raise section.error("key_bits", "a multiple of 256 from 1024 to 4096", "2048 is the usual choice")
+    _check_key_bits(section, plan)
     section.close()
     return plan
 
@@ -354,9 +413,13 @@ def _address(section: Section, name: str, text: str) -> bytes:
     return bytes.fromhex(text[2:])
 
 
-def _parties(top: Section, source: str, base: Path, horizontal: bool) -> tuple[PartyPlan, ...]:
+def _parties(
+    top: Section, source: str, base: Path, horizontal: bool, *, binning: bool = False
+) -> tuple[PartyPlan, ...]:
     sections = top.sections("parties")
-    parties = tuple(_party(name, section, source, base, horizontal) for name, section in sections.items())
+    parties = tuple(
+        _party(name, section, source, base, horizontal, binning=binning) for name, section in sections.items()
+    )
     guests = [party.name for party in parties if party.role == GUEST]
     if len(guests) != 1:
         raise ValueError(f'{source}: [parties]: expected exactly one party with role = "guest", got {len(guests)}')
@@ -373,7 +436,9 @@ def _parties(top: Section, source: str, base: Path, horizontal: bool) -> tuple[P
     return parties
 
 
-def _party(name: str, section: Section, source: str, base: Path, horizontal: bool) -> PartyPlan:
+def _party(
+    name: str, section: Section, source: str, base: Path, horizontal: bool, *, binning: bool = False
+) -> PartyPlan:
     if re.fullmatch(NAME_PATTERN, name) is None or name in (COORDINATOR, ARBITER):
         raise ValueError(
             f"{source}: [parties.{name}]: expected a name of 1 to 32 lower-case letters, digits, dashes or "
@@ -393,18 +458,25 @@ def _party(name: str, section: Section, source: str, base: Path, horizontal: boo
         id_column=section.text("id_column", default="id"),
         label_column=section.optional_text("label_column"),
         columns=section.optional_names("columns"),
-        standardise=section.flag("standardise", default=True),
-        impute=section.choice("impute", IMPUTATIONS, default="none"),
+        standardise=binning or section.flag("standardise", default=True),
+        impute="none" if binning else section.choice("impute", IMPUTATIONS, default="none"),
         declines=section.optional_text("declines"),
         directory=None if directory is None else base / directory,
         seal_key=seal_key,
+        categories=(section.optional_names("categories") or ()) if binning else (),
+        cuts=_optional_path(section, "cuts", base) if binning else None,
     )
     section.close()
     if role == HOST and plan.label_column is not None and not horizontal:
         raise section.error("label_column", "no label at a host", "labels belong to the guest")
     if horizontal and plan.impute == "median":
         raise section.error("impute", '"none" or "mean"', "a median over parties cannot be had from sums")
-    reserved = {plan.id_column, plan.label_column} & set(plan.columns or ())
+    reserved = {plan.id_column, plan.label_column} & {*(plan.columns or ()), *plan.categories}
     if reserved:
         raise section.error("columns", "feature columns only", f"leave {sorted(map(str, reserved))} out of the list")
     return plan
+
+
+def _optional_path(section: Section, field: str, base: Path) -> Path | None:
+    named = section.optional_text(field)
+    return None if named is None else base / named

@@ -162,6 +162,8 @@ def train(
     loaded = plan if isinstance(plan, Plan) else load_plan(plan)
     if engine not in ENGINES:
         raise ValueError(f"engine: expected one of {ENGINES}, got {engine!r}")
+    if loaded.binning is not None:
+        raise ValueError(f"{loaded.name}: this plan bins columns, it trains no model; run cipherlane bin")
     if resume and out is None:
         raise ValueError("out: name the run to resume with --out")
     final = Path(out) if out is not None else default_directory(loaded)

@@ -46,8 +46,10 @@ def members(ids: Positions, array: Layout, result: Layout) -> tuple[Positions, P
     """
     columns = math.prod(array.cipher_shape[1:])
     elements = (ids[:, np.newaxis] * columns + np.arange(columns, dtype=np.int64)).reshape(-1)
-    # Sorting puts each element's members in a run; a stable sort keeps a run in the order of memory.
-    indices = np.argsort(elements, kind="stable").astype(np.int64, copy=False)
+    # Sorting puts each element's members in a run; a stable sort keeps a run in the order of memory. That of 16-bit
+    # numbers is a radix sort, many times as fast.
+    keys = elements.astype(np.uint16) if result.count <= 1 << 16 else elements
+    indices = np.argsort(keys, kind="stable").astype(np.int64, copy=False)
     offsets = np.zeros(result.count + 1, dtype=np.int64)
     np.cumsum(np.bincount(elements, minlength=result.count), out=offsets[1:])
     return indices, offsets

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from cipherlane.files import write_whole
+from cipherlane.report.binning_page import render_binning_report
 from cipherlane.report.page import render_page
 from cipherlane.report.privacy_note import showed
-from cipherlane.report.run_files import ciphertexts_of, read_json, read_metrics, times_of
+from cipherlane.report.run_files import ciphertexts_of, is_binning, read_json, read_metrics, times_of
 
 REPORT_FILE = "report.md"
 PAGE_FILE = "report.html"
@@ -31,6 +32,9 @@ def write_report(run: Path) -> list[Path]:
     written = [run / REPORT_FILE, run / PAGE_FILE]
     for path, content in zip(written, (render_report(run), render_page(run)), strict=True):
         write_whole(path, content)
+    if is_binning(read_metrics(run)):
+        # Its figures are on the page.
+        return written
     try:
         from cipherlane.report.plots import write_plots
     except ModuleNotFoundError as error:
@@ -43,6 +47,8 @@ def write_report(run: Path) -> list[Path]:
 def render_report(run: Path) -> str:
     """Return the report of the run in a directory as Markdown."""
     metrics = read_metrics(run)
+    if is_binning(metrics):
+        return render_binning_report(run, metrics)
     quality_file = run / "quality.json"
     quality = read_json(quality_file) if quality_file.is_file() else None
     try:

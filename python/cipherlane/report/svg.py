@@ -1,4 +1,4 @@
-"""Small charts as inline SVG: a line, bars that stand, bars that lie; nothing is loaded from anywhere."""
+"""Small charts as inline SVG: a line, bars that stand, hang or lie; nothing is loaded from anywhere."""
 
 from __future__ import annotations
 
@@ -67,6 +67,31 @@ def standing_bars(
     marks = [(frame.x(i + 0.5), _text(labels[i])) for i in range(0, len(labels), step)]
     axes = _axes(frame, marks, x_label, y_label)
     return _figure(title, axes + body, [part.name for part in series] if legend else [])
+
+
+def signed_bars(title: str, x_label: str, y_label: str, labels: Sequence[str], values: Sequence[float]) -> str:
+    """Return a figure with one bar a label, up from zero or down from it; with many bars, only some labels are written.
+
+    Examples
+    --------
+    >>> signed_bars("WoE", "bin", "WoE", ["a", "b"], [-1.0, 2.0]).count("<rect")
+    2
+    """
+    frame = _Frame(0, len(labels), min([0.0, *values]), max([0.0, *values, 1e-12]))
+    width = (frame.x(1) - frame.x(0)) * 0.8
+    zero = frame.y(0.0)
+    body = []
+    for i, (label, value) in enumerate(zip(labels, values, strict=True)):
+        top, bottom = sorted((frame.y(value), zero))
+        body.append(
+            f'<rect x="{frame.x(i + 0.5) - width / 2:.1f}" y="{top:.1f}" width="{width:.1f}" '
+            f'height="{bottom - top:.1f}" fill="{COLOURS[0] if value >= 0 else COLOURS[1]}">'
+            f"<title>{_text(label)}: {value:.6g}</title></rect>"
+        )
+    body.append(f'<line class="base" x1="{_LEFT}" y1="{zero:.1f}" x2="{_WIDTH - _RIGHT}" y2="{zero:.1f}"/>')
+    step = max(1, math.ceil(len(labels) / 10))
+    marks = [(frame.x(i + 0.5), _text(labels[i])) for i in range(0, len(labels), step)]
+    return _figure(title, _axes(frame, marks, x_label, y_label) + body, [])
 
 
 def lying_bars(

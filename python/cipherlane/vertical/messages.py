@@ -19,6 +19,7 @@ from cipherlane.errors import (
     ProtocolError,
     StorageError,
 )
+from cipherlane.vertical.binning_messages import BINNING_SCHEMAS, BINNING_SEALED
 from cipherlane.vertical.matching import SALT_BYTES
 from cipherlane.vertical.responsibility_table import MAXIMUM_DECIMALS, ROUNDING_OFF
 from cipherlane.vertical.sealing import BOX_KEY_BYTES
@@ -188,6 +189,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "finished": {"rows": _rows, "model_sha256": Nullable(Binary(exactly=32))},
     "noted": {"rows": _rows},
     "failure": {"error": _short, "message": Text(1 << 16)},
+    **BINNING_SCHEMAS,
     "ledger_join": {},
     "ledger_account": {"account": Binary(exactly=20)},
     "ledger_open": {"agreement": Text(1 << 20)},
@@ -216,6 +218,7 @@ SEALED: Mapping[str, Schema] = {
     "column_scales": {"values": _vector},
     "centres": {"means": Array(("<f8",), 2)},
     "mixture_parameters": {"weights": _vector, "means": Array(("<f8",), 2), "covariances": _vector},
+    **BINNING_SEALED,
 }
 
 _DATA = frozenset({GUEST, HOST})
@@ -271,6 +274,20 @@ EDGES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "finished": _from_all,
     "noted": _from_all,
     "failure": _from_all,
+    "binning_requirements": _to_data,
+    "make_binning_key": _to_guest,
+    "binning_key": _from_guest,
+    "form_bins": _to_host,
+    "formed_bins": _from_host,
+    "encrypt_labels": _to_guest,
+    "encrypted_labels": _from_guest,
+    "add_labels": _to_host,
+    "added_labels": _from_host,
+    "send_bin_sums": _to_host,
+    "bin_sums": _from_host,
+    "evaluate_bins": _to_guest,
+    "bin_verdicts": _from_guest,
+    "keep_bins": _to_data,
     "ledger_join": _to_all,
     "ledger_account": _from_all,
     "ledger_open": _to_all,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import difflib
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,8 @@ class Table:
         float64, shape (n, d); NaN marks a missing cell.
     labels
         One label a row as text, or None.
+    texts
+        Columns of categories by their name, one text a row; "" marks a missing cell.
     """
 
     source: str
@@ -39,6 +41,7 @@ class Table:
     columns: tuple[str, ...]
     values: NDArray[np.float64]
     labels: tuple[str, ...] | None = None
+    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def take(self, order: Sequence[int]) -> Table:
         """Return the table with its rows in the given order."""
@@ -48,6 +51,7 @@ class Table:
             self.columns,
             np.ascontiguousarray(self.values[np.asarray(order, dtype=np.int64)]),
             None if self.labels is None else tuple(self.labels[i] for i in order),
+            {name: tuple(column[i] for i in order) for name, column in self.texts.items()},
         )
 
 
@@ -56,6 +60,7 @@ def read_csv(
     id_column: str,
     columns: Sequence[str] | None = None,
     label_column: str | None = None,
+    text_columns: Sequence[str] = (),
 ) -> Table:
     """Return the rows of a CSV file with a header line.
 
@@ -69,6 +74,8 @@ def read_csv(
         The feature columns; default: every column but the id and the label.
     label_column
         The column with the label, which is never part of the features.
+    text_columns
+        Those of them that hold categories.
 
     Raises
     ------
@@ -77,7 +84,8 @@ def read_csv(
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            return _read_rows(str(path), csv.reader(stream, strict=True), id_column, columns, label_column)
+            reader = csv.reader(stream, strict=True)
+            return _read_rows(str(path), reader, id_column, columns, label_column, text_columns)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; correct `data` in the plan or the --data argument") from None
     except (IsADirectoryError, PermissionError) as error:
@@ -94,6 +102,7 @@ def _read_rows(
     id_column: str,
     columns: Sequence[str] | None,
     label_column: str | None,
+    text_columns: Sequence[str],
 ) -> Table:
     header = [name.strip() for name in next(reader, [])]
     if not header:
@@ -109,7 +118,12 @@ def _read_rows(
     names = [name for name in header if name not in reserved] if columns is None else list(columns)
     if not names:
         raise ValueError(f"{source}: no feature column beside {sorted(filter(None, reserved))}; add one")
-    positions = [column_position(source, header, name, "column") for name in names]
+    places = {name: column_position(source, header, name, "column") for name in (*names, *text_columns)}
+    texts: dict[str, list[str]] = {name: [] for name in names if name in text_columns}
+    if len(texts) != len(text_columns):
+        raise ValueError(f"{source}: the columns of categories must be feature columns; name them in both, or in none")
+    names = [name for name in names if name not in texts]
+    positions = [places[name] for name in names]
     ids: list[str] = []
     labels: list[str] = []
     rows: list[list[float]] = []
@@ -120,6 +134,8 @@ def _read_rows(
         if label_position is not None:
             labels.append(_label(source, number, str(label_column), cells[label_position]))
         rows.append([_number(source, number, name, cells[at]) for name, at in zip(names, positions, strict=True)])
+        for name, column in texts.items():
+            column.append(_category(source, number, name, cells[places[name]]))
     if not rows:
         raise ValueError(f"{source}: a header but no rows; expected at least two rows")
     _check_unique(source, id_column, ids)
@@ -127,8 +143,9 @@ def _read_rows(
         source,
         tuple(ids),
         tuple(names),
-        np.array(rows),
+        np.array(rows, dtype=np.float64),
         tuple(labels) if label_position is not None else None,
+        {name: tuple(column) for name, column in texts.items()},
     )
 
 
@@ -162,6 +179,15 @@ def _label(source: str, number: int, column: str, cell: str) -> str:
             "label every row or leave label_column out"
         )
     return text
+
+
+def _category(source: str, number: int, column: str, cell: str) -> str:
+    text = cell.strip()
+    if len(text) > 256 or not text.isprintable():
+        raise ValueError(
+            f"{source}: row {number}, column {column!r}: expected a category of at most 256 printable characters"
+        )
+    return "" if text.lower() in _MISSING_CELLS else text
 
 
 def _number(source: str, number: int, column: str, cell: str) -> float:

@@ -1,0 +1,35 @@
+"""Binning of columns, weight of evidence, information value, and selection of columns by it: one party's own part.
+
+What several parties do together is in `cipherlane.vertical.label_sums` and `cipherlane.federation.bin_columns`.
+"""
+
+from __future__ import annotations
+
+from cipherlane.binning.bins import CategoryBins, ColumnBins, NumericBins
+from cipherlane.binning.evidence import BinTable, information_values, weight_of_evidence
+from cipherlane.binning.fitted import FittedBinning, FittedColumn
+from cipherlane.binning.forming import category_bins, numeric_bins
+from cipherlane.binning.merging import chi_merge, merge_by_label, merge_small, optimal_merge
+from cipherlane.binning.rules import BinningRules
+from cipherlane.binning.selection import select
+from cipherlane.binning.woe_binner import WoeBinner
+
+__all__ = [
+    "BinTable",
+    "BinningRules",
+    "CategoryBins",
+    "ColumnBins",
+    "FittedBinning",
+    "FittedColumn",
+    "NumericBins",
+    "WoeBinner",
+    "category_bins",
+    "chi_merge",
+    "information_values",
+    "merge_by_label",
+    "merge_small",
+    "numeric_bins",
+    "optimal_merge",
+    "select",
+    "weight_of_evidence",
+]
