@@ -44,6 +44,13 @@ _REPLIES: Mapping[str, str] = {
     "begin": "encrypted_statistics",
     "expect": "encrypted_statistics",
     "added_statistics": "mixture",
+    "join": "noted",
+    "forward": "partial_scores",
+    "residuals": "encrypted_residuals",
+    "gradient": "masked_gradient",
+    "masked_sums": "unmasked_sums",
+    "apply": "applied",
+    "settle": "noted",
     "checkpoint": "noted",
     "finish": "noted",
     "ledger_join": "ledger_account",
@@ -428,6 +435,7 @@ class Coordinator:
         memory = wanted.memory_mb
         return {
             **self._training_fields(),
+            "logistic": None,
             "training": training,
             "share_parameters": self.plan.privacy.share_parameters,
             "max_iterations": self.plan.training.max_iterations,

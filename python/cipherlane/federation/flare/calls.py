@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cipherlane.errors import ProtocolError
-from cipherlane.federation.plan import PartyPlan, parse_plan
+from cipherlane.federation.plan import ALGORITHMS, PartyPlan, parse_plan
 from cipherlane.files import create_whole, make_directory, told
 from cipherlane.vertical.messages import ARBITER, MAXIMUM_COLUMNS, NAME_PATTERN
 from cipherlane.vertical.seal_keys import FileKey, SealKey, parse_seal_key
@@ -32,7 +32,7 @@ _SCHEMAS: Mapping[str, Schema] = {
         "run": Text(100, RUN_NAME_PATTERN),
         "run_id": Text(32, r"[0-9a-f]{32}"),
         "resume": Flag(),
-        "horizontal": Flag(),
+        "algorithm": Text(64),
         "name": Text(32, NAME_PATTERN),
         "role": Text(16),
         "joint_model": Flag(),
@@ -64,8 +64,8 @@ class RoleOrder:
         Of this run and no other; sealed files are bound to it.
     resume
         Whether it goes on from a checkpoint.
-    horizontal
-        Whether parties hold different rows of the same columns.
+    algorithm
+        The plan's, which says what the roles do.
     name, role
         Who the site is.
     joint_model
@@ -80,7 +80,7 @@ class RoleOrder:
     run: str
     run_id: str
     resume: bool
-    horizontal: bool
+    algorithm: str
     name: str
     role: str
     joint_model: bool
@@ -94,7 +94,7 @@ class RoleOrder:
             "run": self.run,
             "run_id": self.run_id,
             "resume": self.resume,
-            "horizontal": self.horizontal,
+            "algorithm": self.algorithm,
             "name": self.name,
             "role": self.role,
             "joint_model": self.joint_model,
@@ -113,6 +113,8 @@ class RoleOrder:
             The message is damaged, a path leads out of the directory, or the order is not what the plan says.
         """
         message = decode(data, _SCHEMAS)
+        if message["algorithm"] not in ALGORITHMS:
+            raise ProtocolError(f"{message['name']!r}: expected one of the algorithms {', '.join(ALGORITHMS)}")
         if message["plan"] is not None:
             _check_is_of_plan(message)
         party = None
@@ -138,7 +140,7 @@ class RoleOrder:
             message["run"],
             message["run_id"],
             message["resume"],
-            message["horizontal"],
+            message["algorithm"],
             message["name"],
             message["role"],
             message["joint_model"],
@@ -171,7 +173,7 @@ def _check_is_of_plan(message: Message) -> None:
     except ValueError as error:
         raise ProtocolError(f"plan: {error}") from error
     party = next((party for party in plan.parties if party.name == name), None)
-    section = {**_section(party), "role": ARBITER if party is None else party.role, "horizontal": plan.is_horizontal}
+    section = {**_section(party), "role": ARBITER if party is None else party.role, "algorithm": plan.model.algorithm}
     differing = sorted(field for field, value in section.items() if message[field] != value)
     if (party is None and name != ARBITER) or differing:
         raise ProtocolError(

@@ -121,10 +121,10 @@ def _role(order: RoleOrder, directory: Path) -> Responder:
 
 
 def _arbiter(order: RoleOrder, directory: Path, store: SealedStore) -> Arbiter:
-    return arbiter_of(order.horizontal, store, model_file(directory, JOINT_MODEL) if order.joint_model else None)
+    return arbiter_of(order.algorithm, store, model_file(directory, JOINT_MODEL) if order.joint_model else None)
 
 
 def _party(order: RoleOrder, party: PartyPlan, directory: Path, store: SealedStore) -> DataParty:
-    files = files_of(party, directory, order.horizontal)
-    party_type = party_type_of(order.horizontal)
+    files = files_of(party, directory, order.algorithm)
+    party_type = party_type_of(order.algorithm)
     return party_type.reopen(party, store, files) if order.resume else party_type.prepare(party, store, files)
