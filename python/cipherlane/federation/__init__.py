@@ -1,13 +1,15 @@
 """Federated training across parties: plans, roles, the engine that carries their calls, and runs.
 
 `train` runs a plan from beginning to end; `load_plan` and `parse_plan` read one; `score_run` and
-`score_models` apply a trained model to new rows.
+`score_models` apply a trained mixture to new rows, `predict_run` a logistic regression.
 """
 
 from __future__ import annotations
 
 from cipherlane.federation.engine import Engine, LocalEngine, Role, Transcript
+from cipherlane.federation.logistic_scoring import predict_run
 from cipherlane.federation.plan import Plan, load_plan, parse_plan
+from cipherlane.federation.predictions import Predictions
 from cipherlane.federation.scoring import Scores, score_models, score_run
 from cipherlane.federation.training import Progress, Run, train
 
@@ -15,6 +17,7 @@ __all__ = [
     "Engine",
     "LocalEngine",
     "Plan",
+    "Predictions",
     "Progress",
     "Role",
     "Run",
@@ -22,6 +25,7 @@ __all__ = [
     "Transcript",
     "load_plan",
     "parse_plan",
+    "predict_run",
     "score_models",
     "score_run",
     "train",

@@ -67,7 +67,7 @@ def score_run(run: Path, data: Mapping[str, Path], *, transcript: Transcript | N
     names = [party.name for party in plan.parties]
     if plan.is_horizontal:
         return _score_alone(run, names, data)
-    _check_names(names, data)
+    check_names(names, data)
     models = {name: _block(run / MODELS_DIRECTORY / f"{name}.npz", name) for name in names}
     tables = {name: _table(models[name], data[name]) for name in names}
     return _score_through_sums(plan, models, tables, transcript)
@@ -79,7 +79,7 @@ def score_models(model: Path, data: Mapping[str, Path]) -> Scores:
     Whoever has the file and all the columns needs no encryption; responsibilities are exact.
     """
     blocks = load_models(model)
-    _check_names([block.party for block in blocks], data)
+    check_names([block.party for block in blocks], data)
     tables = [_table(block, data[block.party]) for block in blocks]
     for block, table in zip(blocks[1:], tables[1:], strict=True):
         if table.ids != tables[0].ids:
@@ -150,7 +150,8 @@ def _table(model: PartyModel, path: Path) -> PreparedTable:
     return PreparedTable.from_table(table, model.preprocessing)
 
 
-def _check_names(expected: list[str], data: Mapping[str, Path]) -> None:
+def check_names(expected: list[str], data: Mapping[str, Path]) -> None:
+    """Raise `ValueError` unless there is one file for each of the parties expected."""
     if sorted(data) != sorted(expected):
         wanted = " ".join(f"--data {name}=FILE.csv" for name in expected)
         raise ValueError(f"data: expected a file for each of {expected}, got {sorted(data)}; give {wanted}")

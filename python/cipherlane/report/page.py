@@ -9,8 +9,9 @@ from typing import Any
 from cipherlane.report.clustering import read_clustering
 from cipherlane.report.html_parts import cards, facts, in_bytes, in_seconds, notes, page, section, table, text, verdict
 from cipherlane.report.ledger_note import LEDGER_FILE, LedgerNote, ledger_note
+from cipherlane.report.logistic_sections import loss_section, prediction_section
 from cipherlane.report.result_sections import clustering_section, convergence_section, time_section
-from cipherlane.report.run_files import is_horizontal, read_json, read_metrics
+from cipherlane.report.run_files import is_horizontal, is_logistic, read_json, read_metrics
 from cipherlane.report.traffic import read_flows
 from cipherlane.report.traffic_sections import crossed_section, encryption_section, learned_section
 
@@ -25,14 +26,12 @@ def render_page(run: Path) -> str:
     """
     metrics = read_metrics(run)
     flows = read_flows(run)
-    clustering = read_clustering(run)
     quality, ledger = run / "quality.json", run / LEDGER_FILE
     note = ledger_note(read_json(ledger), ledger) if ledger.is_file() else None
     try:
         body = [
             _head(metrics),
-            convergence_section(metrics),
-            clustering_section(metrics, clustering, read_json(quality) if quality.is_file() else None),
+            *_found(run, metrics, read_json(quality) if quality.is_file() else None),
             time_section(metrics),
             crossed_section(metrics, flows),
             encryption_section(metrics, flows),
@@ -47,17 +46,25 @@ def render_page(run: Path) -> str:
     return page(f"Run {metrics['plan']}", body)
 
 
+def _found(run: Path, metrics: Mapping[str, Any], quality: Mapping[str, Any] | None) -> list[str]:
+    if is_logistic(metrics):
+        return [loss_section(metrics), prediction_section(quality)]
+    return [convergence_section(metrics), clustering_section(metrics, read_clustering(run), quality)]
+
+
 def _head(metrics: Mapping[str, Any]) -> str:
+    logistic = is_logistic(metrics)
+    model, rounds = ("logistic regression", "epochs") if logistic else ("Gaussian mixture", "iterations")
     stop = "converged" if metrics["converged"] else "stopped at the plan's limit without converging"
     totals = metrics["totals"]
     return (
-        f"<header><h1>Run {text(metrics['plan'])}</h1><p>Federated Gaussian mixture, engine {text(metrics['engine'])}: "
-        f"{stop} after {len(metrics['iterations'])} iterations.</p></header>"
+        f"<header><h1>Run {text(metrics['plan'])}</h1><p>Federated {model}, engine {text(metrics['engine'])}: "
+        f"{stop} after {len(metrics['iterations'])} {rounds}.</p></header>"
         + cards(
             [
                 ("rows of all parties" if is_horizontal(metrics) else "rows matched", f"{metrics['rows']:,}"),
-                ("components", f"{metrics['components']}"),
-                ("iterations", f"{len(metrics['iterations'])}"),
+                ("classes" if logistic else "components", f"{metrics['components']}"),
+                (rounds, f"{len(metrics['iterations'])}"),
                 ("mean log-likelihood a row", f"{metrics['log_likelihood']:.4f}"),
                 ("training", in_seconds(totals["seconds"]["training"])),
                 ("crossed", in_bytes(totals["bytes"])),
