@@ -340,10 +340,9 @@ class LogisticParty(DataParty):
         elif loss is not None:
             self._epoch_losses.append(loss)
             self._epoch_rows.append(len(sent.rows))
-        if not batches.ends_epoch(message.round):
-            return self._applied(message, None, None, None)
-        self._state = self._state.kept(self._settings.patience)
-        if self.role != GUEST:
+        if batches.ends_training(message.round):
+            self._state = self._state.kept(self._settings.patience)
+        if self.role != GUEST or not batches.ends_epoch(message.round):
             return self._applied(message, None, None, None)
         training = sum(self._epoch_losses) / sum(self._epoch_rows)
         self._epoch_losses, self._epoch_rows = [], []

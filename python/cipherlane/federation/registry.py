@@ -154,6 +154,8 @@ def parent_models(version: Version, plan: Plan) -> dict[str, PartyModel]:
     ValueError
         The plan is about another kind of model, or other parties.
     """
+    if plan.logistic is not None:
+        raise ValueError("parent: a logistic regression is trained anew; leave the version out")
     models: dict[str, PartyModel] = {}
     for party in plan.parties:
         path = version.run / MODELS_DIRECTORY / f"{party.name}.npz"

@@ -29,16 +29,14 @@ _CIPHERTEXTS = (
     ("parameters_to_arbiter", "parameters, coordinator to arbiter"),
 )
 # What the same figures are of where parties hold different rows.
-_HORIZONTAL_NOT_LOGISTIC = frozenset({"add", "e_step", "parameters", "parameters_from_parties", "parameters_to_arbiter"})
-_LABELS = {
+_HORIZONTAL_LABELS = {
     "em": "responsibilities and sums over rows (parties)",
     "e_step": "parameters (arbiter)",
     "start": "centring columns, and the first model",
     "scores_from_parties": "sums over rows, party to coordinator",
 }
 # And in a logistic regression.
-_LOGISTIC_NOT_LOGISTIC = frozenset({"add", "e_step", "parameters", "parameters_from_parties", "parameters_to_arbiter"})
-_LABELS = {
+_LOGISTIC_LABELS = {
     "em": "partial scores, residuals and gradients on ciphertexts (parties)",
     "encrypt": "encryption and masking (parties)",
     "decrypt": "checking and decrypting masked numbers (arbiter)",

@@ -72,6 +72,10 @@ class Batches:
         """Return the epoch of a step, counted from 0."""
         return (step - 1) // self.steps
 
+    def ends_training(self, step: int) -> bool:
+        """Return whether a step takes the last batch of its epoch."""
+        return step % self.steps == len(self.training) % self.steps
+
     def ends_epoch(self, step: int) -> bool:
         """Return whether a step is the last of its epoch."""
         return step % self.steps == 0
