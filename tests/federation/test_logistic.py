@@ -84,10 +84,10 @@ def _sigma(u: np.ndarray) -> np.ndarray:
 
 def _separable(a: np.ndarray, b: np.ndarray, terms: int = 6, reach: float = 8.0) -> np.ndarray:
     """Return the approximation of sigma(a + b), written down from its definition."""
-    grid = np.linspace(-reach, reach, 801)
+    grid = np.linspace(-reach, reach, 201)
     nodes = np.linspace(-0.9 * reach, 0.9 * reach, terms)
     weight = 1 / (1 + (grid / 4) ** 2)
-    basis = np.column_stack([np.ones(801), _sigma(grid[:, None] + nodes) - 0.5])
+    basis = np.column_stack([np.ones(201), _sigma(grid[:, None] + nodes) - 0.5])
     out = np.empty(len(a))
     for i, (left, right) in enumerate(zip(np.clip(a, -reach, reach), np.clip(b, -reach, reach), strict=True)):
         target = (_sigma(left + grid) - 0.5) * weight

@@ -23,6 +23,7 @@ from cipherlane.federation.sealed_state import (
 )
 from cipherlane.paillier import CipherArray, FixedPoint, Packed, PublicKey
 from cipherlane.paillier.reference import packed_integers
+from cipherlane.threadpools import single_threaded
 from cipherlane.vertical.exchange import encoding_of, needed, read_ciphertexts
 from cipherlane.vertical.logistic_ciphertexts import (
     Masks,
@@ -131,6 +132,12 @@ class LogisticParty(DataParty):
             files=files,
             declines=plan.declines,
         )
+
+    def call(self, method: str, data: bytes) -> bytes:
+        """Answer the message `data` of kind `method`."""
+        # The small products of plain matrices between batches of ciphertexts would leave workers that spin.
+        with single_threaded("blas"):
+            return super().call(method, data)
 
     # What it has, and on which terms it takes part.
 

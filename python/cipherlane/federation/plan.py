@@ -44,7 +44,7 @@ SCHEMES = ("djn", "classic")
 SHARING = ("end", "every_round", "never")
 _CLASSES = 2
 # Residuals are multiplied twice, so their numbers are kept shorter than those that are only added.
-_LOGISTIC_FRACTION_BITS = 24
+_LOGISTIC_FRACTION_BITS = 20
 _MAXIMUM_PARTIES = 256
 
 

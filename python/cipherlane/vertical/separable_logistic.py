@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_GRID = 801
+_GRID = 201
 # The nodes end a little inside the range, and scores near 0, where the function bends, weigh more in the fit.
 _NODE_SHARE = 0.9
 _WIDTH = 4.0
