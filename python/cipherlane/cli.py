@@ -20,6 +20,7 @@ from cipherlane.paillier.pem import PASSWORD_VARIABLE
 
 if TYPE_CHECKING:
     from cipherlane.federation import Run
+    from cipherlane.federation.predictions import Predictions
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,7 +105,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         commands,
         "train",
         _train,
-        "train a federated mixture from a plan and write a run directory",
+        "train a federated mixture or logistic regression from a plan and write a run directory",
         "  cipherlane train plan.toml\n"
         "  cipherlane train plan.toml --out runs/first\n"
         "  cipherlane train plan.toml --out runs/first --resume    # after an interruption\n"
@@ -119,6 +120,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         '  data = "host.csv"          # the same ids, in any order, and other columns\n'
         "\n"
         'parties with the same columns and different patients: algorithm = "horizontal-gaussian-mixture" in [model].\n'
+        'to predict the guest\'s label: algorithm = "logistic-regression" in [model], settings in [logistic].\n'
         "\n"
         "A run directory holds the plan, models, the guest's assignments.csv, metrics.json and report.md. Until\n"
         "it is whole it is called DIR.partial. A run that was killed, or ended by a full disk, goes on with --resume\n"
@@ -180,7 +182,8 @@ def _train_from(options: argparse.Namespace, parent: Path | None) -> Run:
             progress=printer.show,
         )
     state = "converged" if run.converged else "reached the plan's limit"
-    print(f"{state} after {run.iterations} iterations, mean log-likelihood {run.log_likelihood:.6f}")
+    rounds = "iterations" if plan.logistic is None else "epochs"
+    print(f"{state} after {run.iterations} {rounds}, mean log-likelihood {run.log_likelihood:.6f}")
     print(f"training took {run.metrics['totals']['seconds']['training']:.2f} s")
     print(f"run directory: {run.directory}")
     return run
@@ -226,7 +229,7 @@ def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         commands,
         "score",
         _score,
-        "assign new rows to the components of a trained mixture",
+        "assign new rows to the components of a trained mixture, or predict their labels",
         "  cipherlane score runs/first --data guest=new_guest.csv --data host=new_host.csv\n"
         "  cipherlane score selected --data guest=g.csv --data host=h.csv      # see cipherlane models\n"
         "  cipherlane score runs/first/models/joint.npz --data guest=g.csv --data host=h.csv --out s.csv\n"
@@ -237,8 +240,10 @@ def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "columns, one of them scores its rows alone: --data PARTY=FILE, once. With a joint\n"
         "model file, whoever has it and all the columns computes directly. Files need the id column and the\n"
         "columns of training. Output: a CSV line a row with its id, its likeliest component, and the\n"
-        "probability of each component (r0, r1, ...). On the sites of a federation, the files lie in each site's own\n"
-        "directory, the scores stay at the guest's site, and --out is a directory for the coordinator's part.",
+        "probability of each component (r0, r1, ...). For a logistic regression: index, label (if the guest's file\n"
+        "has that column), predict_result, predict_score, predict_detail and type. On the sites of a federation,\n"
+        "the files lie in each site's own directory, the scores stay at the guest's site, and --out is a directory\n"
+        "for the coordinator's part.",
     )
     parser.add_argument(
         "model",
@@ -266,8 +271,9 @@ def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _score(options: argparse.Namespace) -> int:
-    from cipherlane.federation import score_models, score_run
+    from cipherlane.federation import predict_run, score_models, score_run
     from cipherlane.federation.assignments import write_assignment_rows, write_assignments
+    from cipherlane.federation.logistic_scoring import is_logistic_run
     from cipherlane.federation.registry import find
 
     data = _data_files(options.data)
@@ -283,6 +289,10 @@ def _score(options: argparse.Namespace) -> int:
     # What has the form of a path is one, so that a mistyped file is called that.
     if not model.exists() and not model.suffix and len(model.parts) == 1:
         model = find(options.runs, options.model).run
+    if model.is_dir() and is_logistic_run(model):
+        if options.engine != "local":
+            raise ValueError("--engine: a logistic regression predicts with engine 'local'; leave the option out")
+        return _predict(options, predict_run(model, data))
     if options.engine == "nvflare":
         return _score_over_sites(model, data, options)
     found = score_run(model, data) if model.is_dir() else score_models(model, data)
@@ -315,6 +325,17 @@ def _score_over_sites(model: Path, data: dict[str, Path], options: argparse.Name
     else:
         write_whole(options.out, found.assignments)
     print(f"{found.rows} rows, mean log-likelihood {found.log_likelihood:.6f}", file=sys.stderr)
+    return 0
+
+
+def _predict(options: argparse.Namespace, found: Predictions) -> int:
+    if options.out is None:
+        found.write_rows(sys.stdout)
+    else:
+        found.write(options.out)
+    quality = found.quality()
+    compared = "" if quality is None else f", AUC {quality['auc']:.4f}, accuracy {quality['accuracy']:.4f}"
+    print(f"{len(found.ids)} rows{compared}", file=sys.stderr)
     return 0
 
 

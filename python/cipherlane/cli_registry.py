@@ -85,6 +85,8 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
+    from cipherlane.federation.logistic_models import load_logistic_model
+    from cipherlane.federation.logistic_scoring import is_logistic_run
     from cipherlane.federation.models import load_models
     from cipherlane.federation.registry import models_elsewhere
     from cipherlane.federation.run_store import MODELS_DIRECTORY, check_complete
@@ -93,6 +95,12 @@ def _show(options: argparse.Namespace) -> int:
     elsewhere = models_elsewhere(options.run)
     if not files and not elsewhere:
         raise ValueError(f"{options.run}: the run has no model files; they were removed")
+    if is_logistic_run(options.run):
+        for path in files:
+            model = load_logistic_model(path)
+            of = "" if model.labels is None else f" and an intercept, positive class {model.labels[1]!r}"
+            print(f"{path}: {len(model.coefficients)} coefficients of {model.party}{of}, {path.stat().st_size} bytes")
+        return 0
     for path in files:
         blocks = load_models(path)
         width = sum(len(block.preprocessing.columns) for block in blocks)

@@ -1,15 +1,17 @@
 """Federated training across parties: plans, roles, the engine that carries their calls, and runs.
 
 `train` runs a plan from beginning to end; `load_plan` and `parse_plan` read one; `score_run` and
-`score_models` apply a trained model to new rows. `bin_columns` bins columns by the guest's labels, and
-`transform_rows` applies the bins to new rows.
+`score_models` apply a trained mixture to new rows, `predict_run` a logistic regression. `bin_columns` bins columns by
+the guest's labels, and `transform_rows` applies the bins to new rows.
 """
 
 from __future__ import annotations
 
 from cipherlane.federation.binning_run import BinningRun, bin_columns, bins_of, transform_rows
 from cipherlane.federation.engine import Engine, LocalEngine, Role, Transcript
+from cipherlane.federation.logistic_scoring import predict_run
 from cipherlane.federation.plan import Plan, load_plan, parse_plan
+from cipherlane.federation.predictions import Predictions
 from cipherlane.federation.scoring import Scores, score_models, score_run
 from cipherlane.federation.training import Progress, Run, train
 
@@ -18,6 +20,7 @@ __all__ = [
     "Engine",
     "LocalEngine",
     "Plan",
+    "Predictions",
     "Progress",
     "Role",
     "Run",
@@ -27,6 +30,7 @@ __all__ = [
     "bins_of",
     "load_plan",
     "parse_plan",
+    "predict_run",
     "score_models",
     "score_run",
     "train",

@@ -11,20 +11,32 @@ from cipherlane.federation.engine import Engine
 from cipherlane.federation.horizontal_arbiter import HorizontalArbiter
 from cipherlane.federation.horizontal_coordinator import HorizontalCoordinator
 from cipherlane.federation.horizontal_party import HorizontalParty
-from cipherlane.federation.plan import ArbiterPlan, Plan
+from cipherlane.federation.logistic_arbiter import LogisticArbiter
+from cipherlane.federation.logistic_coordinator import LogisticCoordinator
+from cipherlane.federation.logistic_party import LogisticParty
+from cipherlane.federation.plan import ALGORITHM, HORIZONTAL, LOGISTIC, ArbiterPlan, Plan
 from cipherlane.vertical.sealed_files import SealedStore
+
+_COORDINATORS: dict[str, type[Coordinator]] = {
+    ALGORITHM: Coordinator,
+    HORIZONTAL: HorizontalCoordinator,
+    LOGISTIC: LogisticCoordinator,
+}
+_PARTIES: dict[str, type[DataParty]] = {ALGORITHM: DataParty, HORIZONTAL: HorizontalParty, LOGISTIC: LogisticParty}
 
 
 def coordinator_of(plan: Plan, engine: Engine) -> Coordinator:
     """Return the coordinator that drives a run of `plan` over an engine."""
-    return HorizontalCoordinator(plan, engine) if plan.is_horizontal else Coordinator(plan, engine)
+    return _COORDINATORS[plan.model.algorithm](plan, engine)
 
 
-def arbiter_of(is_horizontal: bool, store: SealedStore, joint_model: Path | None, key: ArbiterPlan | None) -> Arbiter:
+def arbiter_of(algorithm: str, store: SealedStore, joint_model: Path | None, key: ArbiterPlan | None) -> Arbiter:
     """Return the arbiter; it writes the joint model into a file, and uses a key pair of its own, if one is given."""
-    return HorizontalArbiter(store, key) if is_horizontal else Arbiter(store, joint_model, key)
+    if algorithm == HORIZONTAL:
+        return HorizontalArbiter(store, key)
+    return LogisticArbiter(store, key) if algorithm == LOGISTIC else Arbiter(store, joint_model, key)
 
 
-def party_type_of(is_horizontal: bool) -> type[DataParty]:
+def party_type_of(algorithm: str) -> type[DataParty]:
     """Return the class of the data parties, to `prepare` or `reopen` one."""
-    return HorizontalParty if is_horizontal else DataParty
+    return _PARTIES[algorithm]

@@ -52,6 +52,13 @@ _REPLIES: Mapping[str, str] = {
     "send_bin_sums": "bin_sums",
     "evaluate_bins": "bin_verdicts",
     "keep_bins": "noted",
+    "join": "noted",
+    "forward": "partial_scores",
+    "residuals": "encrypted_residuals",
+    "gradient": "masked_gradient",
+    "masked_sums": "unmasked_sums",
+    "apply": "applied",
+    "settle": "noted",
     "checkpoint": "noted",
     "finish": "finished",
     "ledger_join": "ledger_account",
@@ -450,6 +457,7 @@ class Coordinator:
         memory = wanted.memory_mb
         return {
             **self._training_fields(),
+            "logistic": None,
             "training": training,
             "share_parameters": self.plan.privacy.share_parameters,
             "max_iterations": self.plan.training.max_iterations,

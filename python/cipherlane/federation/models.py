@@ -24,7 +24,7 @@ from cipherlane.vertical.tables import IMPUTATIONS, Preprocessing, Table
 _FORMAT = "cipherlane vertical mixture 1"
 # What numpy, zipfile and json raise for files that are damaged or made up. RuntimeError: an encrypted or oddly
 # compressed member; MemoryError: a header that claims more than the memory there is.
-_UNREADABLE = (
+UNREADABLE = (
     *(KeyError, TypeError, ValueError, OSError, EOFError, RuntimeError, MemoryError),
     *(SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error, struct.error),
 )
@@ -111,7 +111,7 @@ def load_models(path: Path) -> list[PartyModel]:
         if header["format"] != _FORMAT:
             raise ValueError(f"format {header['format']!r}, expected {_FORMAT!r}")
         return [_block(arrays, index, entry) for index, entry in enumerate(header["parties"])]
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path}: not a whole model file of this software ({error})") from error
 
 

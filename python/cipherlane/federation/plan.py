@@ -11,6 +11,13 @@ from pathlib import Path
 from cipherlane.federation.binning_plan import BinningPlan, read_binning
 from cipherlane.federation.plan_fields import Section
 from cipherlane.paillier.pem import PASSWORD_VARIABLE
+from cipherlane.vertical.logistic_settings import (
+    CLASS_WEIGHTS,
+    FEWEST_TERMS,
+    MOST_TERMS,
+    SCHEDULES,
+    LogisticSettings,
+)
 from cipherlane.vertical.messages import (
     ARBITER,
     COORDINATOR,
@@ -34,9 +41,13 @@ else:
 ALGORITHM = "vertical-gaussian-mixture"
 HORIZONTAL = "horizontal-gaussian-mixture"
 BINNING = "binning"
-ALGORITHMS = (ALGORITHM, HORIZONTAL, BINNING)
+LOGISTIC = "logistic-regression"
+ALGORITHMS = (ALGORITHM, HORIZONTAL, BINNING, LOGISTIC)
 SCHEMES = ("djn", "classic")
 SHARING = ("end", "every_round", "never")
+_CLASSES = 2
+# Residuals are multiplied twice, so their numbers are kept shorter than those that are only added.
+_LOGISTIC_FRACTION_BITS = 20
 _MAXIMUM_PARTIES = 256
 
 
@@ -155,6 +166,7 @@ class Plan:
     ledger: LedgerPlan | None = None
     arbiter: ArbiterPlan | None = None
     binning: BinningPlan | None = None
+    logistic: LogisticSettings | None = None
     text: str = ""
     base: Path = Path()
 
@@ -172,7 +184,7 @@ class Plan:
     @property
     def writes_joint_model(self) -> bool:
         """Whether parties hold blocks of one model, and the arbiter may join them."""
-        return not self.is_horizontal and self.binning is None and self.privacy.share_parameters != "never"
+        return self.model.algorithm == ALGORITHM and self.privacy.share_parameters != "never"
 
     @property
     def expected_key(self) -> str | None:
@@ -236,25 +248,34 @@ def parse_plan(text: str, *, source: str = "plan", base: Path | str = ".") -> Pl
     if binning_section is not None or _names_binning(top):
         return _binning(top, binning_section or Section(source, "binning", {}), source, text, Path(base))
     model = _model(top.section("model", required=True))
-    horizontal = model.algorithm == HORIZONTAL
+    horizontal, logistic = model.algorithm == HORIZONTAL, model.algorithm == LOGISTIC
+    settings = top.optional_section("logistic")
+    if settings is not None and not logistic:
+        raise ValueError(f'{source}: [logistic]: expected only with algorithm = "{LOGISTIC}" in [model]; leave it out')
     plan = Plan(
         name=top.text("name", default=Path(source).stem),
         model=model,
         parties=_parties(top, source, Path(base), horizontal),
-        training=_training(top.section("training")),
-        encryption=_encryption(top.section("encryption")),
-        privacy=_privacy(top.section("privacy"), horizontal),
+        training=_training(top.section("training"), 1e-4 if logistic else 1e-3),
+        encryption=_encryption(top.section("encryption"), _LOGISTIC_FRACTION_BITS if logistic else 40),
+        privacy=_privacy(top.section("privacy"), horizontal or logistic),
         requirements=_requirements(top.section("requirements")),
         ledger=_ledger(top.optional_section("ledger"), set(top.sections("parties"))),
         arbiter=_arbiter(top.optional_section("arbiter"), Path(base)),
+        logistic=_logistic(settings or top.section("logistic")) if logistic else None,
         text=text,
         base=Path(base),
     )
-    return _closed(top, plan)
+    return _closed(top, plan, source)
 
 
-def _closed(top: Section, plan: Plan) -> Plan:
+def _closed(top: Section, plan: Plan, source: str) -> Plan:
     top.close()
+    if plan.logistic is not None and plan.guest.label_column is None:
+        raise ValueError(
+            f"{source}: [parties.{plan.guest.name}]: label_column is missing; logistic regression needs the guest's "
+            "labels"
+        )
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}", plan.name) is None:
         raise top.error("name", "1 to 64 letters, digits, spaces, dots, dashes or underscores")
     return plan
@@ -284,7 +305,7 @@ def _binning(top: Section, section: Section, source: str, text: str, base: Path)
             f"{source}: [parties.{plan.guest.name}] label_column: expected the column with the guest's labels, it is "
             "missing; bins are judged by them"
         )
-    return _closed(top, plan)
+    return _closed(top, plan, source)
 
 
 def _key(section: Section) -> EncryptionPlan:
@@ -303,9 +324,13 @@ def _check_key_bits(section: Section, plan: EncryptionPlan) -> None:
 
 
 def _model(section: Section) -> ModelPlan:
+    algorithm = section.choice("algorithm", ALGORITHMS, default=ALGORITHM)
+    if algorithm == LOGISTIC:
+        section.close()
+        return ModelPlan(_CLASSES, algorithm)
     plan = ModelPlan(
         components=section.whole("components", 2, MAXIMUM_COMPONENTS),
-        algorithm=section.choice("algorithm", ALGORITHMS, default=ALGORITHM),
+        algorithm=algorithm,
         covariance_type=section.choice("covariance_type", COVARIANCE_TYPES, default="full"),
         regularisation=section.real("regularisation", 0.0, 1e6, default=1e-6),
         start=section.choice("start", STARTS, default="kmeans"),
@@ -315,22 +340,46 @@ def _model(section: Section) -> ModelPlan:
     return plan
 
 
-def _training(section: Section) -> TrainingPlan:
+def _logistic(section: Section) -> LogisticSettings:
+    defaults = LogisticSettings()
+    settings = LogisticSettings(
+        learning_rate=section.real("learning_rate", 1e-9, 1e6, default=defaults.learning_rate),
+        schedule=section.choice("schedule", SCHEDULES, default=defaults.schedule),
+        decay=section.real("decay", 0.0, 1e3, default=defaults.decay),
+        l1=section.real("l1", 0.0, 1e6, default=defaults.l1),
+        l2=section.real("l2", 0.0, 1e6, default=defaults.l2),
+        batch_rows=section.whole("batch_rows", 0, MAXIMUM_ROWS, default=defaults.batch_rows),
+        class_weight=section.choice("class_weight", CLASS_WEIGHTS, default=defaults.class_weight),
+        positive_weight=section.real("positive_weight", 1e-6, 1e3, default=defaults.positive_weight),
+        positive=section.optional_text("positive"),
+        patience=section.whole("patience", 0, 1000, default=defaults.patience),
+        validation=section.real("validation", 0.0, 0.9, default=defaults.validation),
+        terms=section.whole("terms", FEWEST_TERMS, MOST_TERMS, default=defaults.terms),
+        reach=section.real("reach", 1.0, 100.0, default=defaults.reach),
+        seed=section.whole("seed", 0, (1 << 32) - 1, default=defaults.seed),
+    )
+    section.close()
+    if settings.patience and not settings.validation:
+        raise section.error("validation", "a share of the rows above 0 with patience", "0.2 is a usual choice")
+    return settings
+
+
+def _training(section: Section, tolerance: float) -> TrainingPlan:
     plan = TrainingPlan(
         max_iterations=section.whole("max_iterations", 1, 100_000, default=100),
-        tolerance=section.real("tolerance", 0.0, 1e6, default=1e-3),
+        tolerance=section.real("tolerance", 0.0, 1e6, default=tolerance),
         checkpoint_every=section.whole("checkpoint_every", 0, 100_000, default=1),
     )
     section.close()
     return plan
 
 
-def _encryption(section: Section) -> EncryptionPlan:
+def _encryption(section: Section, fraction_bits: int) -> EncryptionPlan:
     plan = EncryptionPlan(
         key_bits=section.whole("key_bits", 1024, 4096, default=2048),
         scheme=section.choice("scheme", SCHEMES, default="djn"),
         packing=section.flag("packing", default=True),
-        fraction_bits=section.whole("fraction_bits", 8, 64, default=40),
+        fraction_bits=section.whole("fraction_bits", 8, 64, default=fraction_bits),
         integer_bits=section.whole("integer_bits", 8, 60, default=20),
     )
     _check_key_bits(section, plan)
@@ -338,9 +387,10 @@ def _encryption(section: Section) -> EncryptionPlan:
     return plan
 
 
-def _privacy(section: Section, horizontal: bool) -> PrivacyPlan:
-    if horizontal:
-        # Responsibilities stay where they are made, and every role but the coordinator has the model.
+def _privacy(section: Section, no_choice: bool) -> PrivacyPlan:
+    if no_choice:
+        # Horizontally responsibilities stay where they are made, and every role but the coordinator has the model. In a
+        # logistic regression there are none, and coefficients stay with their party.
         section.close()
         return PrivacyPlan()
     plan = PrivacyPlan(

@@ -207,6 +207,8 @@ def party_block(path: Path, name: str) -> PartyModel:
 
 def check_continues(version: Version, plan: Plan) -> None:
     """Raise `ValueError` unless `plan` is about a model of the version's kind and parties."""
+    if plan.logistic is not None:
+        raise ValueError("parent: a logistic regression is trained anew; leave the version out")
     for field in ("algorithm", "components", "covariance_type"):
         _check_same(field, version.facts.get(field), getattr(plan.model, field))
     blocks = {file.removesuffix(".npz") for file in version.facts["files"]} - {JOINT_MODEL}

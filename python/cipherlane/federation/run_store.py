@@ -16,7 +16,7 @@ from typing import Any
 from cipherlane.errors import StorageError
 from cipherlane.federation.data_party import PartyFiles
 from cipherlane.federation.directory_lock import DirectoryLock
-from cipherlane.federation.plan import PartyPlan, Plan, parse_plan
+from cipherlane.federation.plan import HORIZONTAL, LOGISTIC, PartyPlan, Plan, parse_plan
 from cipherlane.files import make_directory, told, write_whole
 from cipherlane.ledger.run_files import ledger_directory
 from cipherlane.report import read_json
@@ -30,6 +30,7 @@ METRICS_FILE = "metrics.json"
 STATUS_FILE = "status.json"
 TRANSCRIPT_FILE = "transcript.jsonl"
 ASSIGNMENTS_FILE = "assignments.csv"
+PREDICTIONS_FILE = "predictions.csv"
 QUALITY_FILE = "quality.json"
 MODELS_DIRECTORY = "models"
 JOINT_MODEL = "joint"
@@ -197,7 +198,7 @@ class RunStore:
 
     def party_files(self, party: PartyPlan) -> PartyFiles:
         """Return where a data party writes its results."""
-        return files_of(party, self.directory, self._plan.is_horizontal)
+        return files_of(party, self.directory, self._plan.model.algorithm)
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Write the run's metrics."""
@@ -270,12 +271,13 @@ def model_file(run: Path, name: str) -> Path:
     return run / MODELS_DIRECTORY / f"{name}.npz"
 
 
-def files_of(party: PartyPlan, run: Path, is_horizontal: bool) -> PartyFiles:
+def files_of(party: PartyPlan, run: Path, algorithm: str) -> PartyFiles:
     """Return where a data party writes its results in a run's directory."""
     model = model_file(run, party.name)
     if party.role == GUEST:
-        return PartyFiles(model, run / ASSIGNMENTS_FILE, run / QUALITY_FILE)
-    if is_horizontal:
+        rows = PREDICTIONS_FILE if algorithm == LOGISTIC else ASSIGNMENTS_FILE
+        return PartyFiles(model, run / rows, run / QUALITY_FILE)
+    if algorithm == HORIZONTAL:
         # Its rows are its own, so what the model says of them is too.
         return PartyFiles(model, *(run / f"{Path(name).stem}-{party.name}{Path(name).suffix}" for name in _OWN_FILES))
     return PartyFiles(model)

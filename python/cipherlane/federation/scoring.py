@@ -97,7 +97,7 @@ def scoring_plan(plan: Plan, data: Mapping[str, Path]) -> Plan:
             "model: every party of this run has the whole of it and scores its own rows alone, on its own machine: "
             f"cipherlane score models/{plan.guest.name}.npz --data {plan.guest.name}=FILE.csv"
         )
-    _check_names([party.name for party in plan.parties], data)
+    check_names([party.name for party in plan.parties], data)
     parties = tuple(
         dataclasses.replace(party, data=data[party.name], directory=None, seal_key=None) for party in plan.parties
     )
@@ -129,7 +129,7 @@ def score_models(model: Path, data: Mapping[str, Path]) -> Scores:
     Whoever has the file and all the columns needs no encryption; responsibilities are exact.
     """
     blocks = load_models(model)
-    _check_names([block.party for block in blocks], data)
+    check_names([block.party for block in blocks], data)
     tables = [_table(block, data[block.party]) for block in blocks]
     for block, table in zip(blocks[1:], tables[1:], strict=True):
         if table.ids != tables[0].ids:
@@ -163,7 +163,8 @@ def _table(model: PartyModel, path: Path) -> PreparedTable:
     return PreparedTable.from_table(table, model.preprocessing)
 
 
-def _check_names(expected: list[str], data: Mapping[str, Path]) -> None:
+def check_names(expected: list[str], data: Mapping[str, Path]) -> None:
+    """Raise `ValueError` unless there is one file for each of the parties expected."""
     if sorted(data) != sorted(expected):
         wanted = " ".join(f"--data {name}=FILE.csv" for name in expected)
         raise ValueError(f"data: expected a file for each of {expected}, got {sorted(data)}; give {wanted}")

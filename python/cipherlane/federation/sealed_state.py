@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cipherlane.errors import ProtocolError
 from cipherlane.horizontal.mixture_arbiter import MixtureState
 from cipherlane.horizontal.mixture_party import MixtureParameters
 from cipherlane.vertical.exchange import covariances_from_wire
@@ -66,6 +67,12 @@ _SCHEMAS: Mapping[str, Schema] = {
         "log_likelihood": Nullable(Real()),
         "change": Nullable(Real()),
         "converged": Flag(),
+    },
+    "logistic_party_checkpoint": {
+        "coefficients": _vector,
+        "intercept": Real(),
+        "earlier": Array(("<f8",), 2),
+        "losses": _vector,
     },
     "arbiter_checkpoint": {
         "responsibilities": Array(("<f8",), 2),
@@ -143,6 +150,73 @@ class PreparedTable:
                 message["imputation"],
             ),
         )
+
+
+@dataclass(frozen=True)
+class LogisticState:
+    """A party's coefficients in a logistic regression, and what decides when training stops.
+
+    Attributes
+    ----------
+    coefficients
+        float64, shape (d,).
+    intercept
+        The guest's; 0 at a host.
+    earlier
+        float64, shape (m, d + 1): coefficients and intercept after the last m epochs, the latest first.
+    losses
+        The guest's deciding loss of every epoch; empty at a host.
+    """
+
+    coefficients: NDArray[np.float64]
+    intercept: float = 0.0
+    earlier: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    losses: tuple[float, ...] = ()
+
+    @classmethod
+    def zero(cls, columns: int) -> LogisticState:
+        """Return the state that training begins with."""
+        return cls(np.zeros(columns), earlier=np.zeros((0, columns + 1)))
+
+    def moved(self, coefficients: NDArray[np.float64], intercept: float) -> LogisticState:
+        """Return the state after a step."""
+        return replace(self, coefficients=coefficients, intercept=intercept)
+
+    def kept(self, patience: int) -> LogisticState:
+        """Return the state with its coefficients noted as those of an epoch, which may be gone back to."""
+        now = np.append(self.coefficients, self.intercept)
+        return replace(self, earlier=np.vstack([now, self.earlier])[: patience + 1])
+
+    def judged_by(self, loss: float) -> LogisticState:
+        """Return the state with the deciding loss of one more epoch."""
+        return replace(self, losses=(*self.losses, loss))
+
+    def back(self, epochs: int) -> LogisticState:
+        """Return the state with the coefficients of so many epochs ago."""
+        if not epochs:
+            return self
+        if epochs >= len(self.earlier):
+            raise ProtocolError(f"coefficients of {epochs} epochs ago are asked for, {len(self.earlier)} are kept")
+        return self.moved(self.earlier[epochs, :-1].copy(), float(self.earlier[epochs, -1]))
+
+
+def seal_logistic_state(store: SealedStore, step: int, state: LogisticState) -> None:
+    """Keep a party's coefficients after a step of a logistic regression."""
+    fields = {
+        "coefficients": state.coefficients,
+        "intercept": state.intercept,
+        "earlier": state.earlier,
+        "losses": np.array(state.losses, dtype=np.float64),
+    }
+    _write_checkpoint(store, "logistic_party_checkpoint", step, fields)
+
+
+def unseal_logistic_state(store: SealedStore, step: int) -> LogisticState:
+    """Return a party's coefficients as they were after a step."""
+    message = _read_checkpoint(store, "logistic_party_checkpoint", step)
+    return LogisticState(
+        message["coefficients"], message["intercept"], message["earlier"], tuple(message["losses"].tolist())
+    )
 
 
 def seal_parameters(store: SealedStore, round_number: int, parameters: PartyParameters) -> None:

@@ -327,10 +327,11 @@ class _Session:
     def _roles(self) -> list[Responder]:
         parties: list[Responder] = [self._party(party) for party in self._plan.parties]
         joint = self._store.joint_model_file if self._plan.writes_joint_model else None
-        return [arbiter_of(self._plan.is_horizontal, self._store.arbiter_store(), joint, self._plan.arbiter), *parties]
+        joined = arbiter_of(self._plan.model.algorithm, self._store.arbiter_store(), joint, self._plan.arbiter)
+        return [joined, *parties]
 
     def _party(self, party: PartyPlan) -> DataParty:
-        party_type = party_type_of(self._plan.is_horizontal)
+        party_type = party_type_of(self._plan.model.algorithm)
         store, files = self._store.party_store(party), self._store.party_files(party)
         if self._checkpoint is not None:
             made = party_type.reopen(party, store, files)

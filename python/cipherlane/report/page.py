@@ -10,6 +10,7 @@ from cipherlane.report.binning_page import render_binning_page
 from cipherlane.report.clustering import read_clusterings
 from cipherlane.report.html_parts import cards, facts, in_bytes, in_seconds, notes, page, section, text, verdict
 from cipherlane.report.ledger_note import LEDGER_FILE, LedgerNote, ledger_note
+from cipherlane.report.logistic_sections import loss_section, prediction_section
 from cipherlane.report.result_sections import (
     clustering_section,
     convergence_section,
@@ -19,6 +20,7 @@ from cipherlane.report.result_sections import (
 from cipherlane.report.run_files import (
     is_binning,
     is_horizontal,
+    is_logistic,
     read_json,
     read_metrics,
     read_qualities,
@@ -43,11 +45,9 @@ def render_page(run: Path) -> str:
     ledger = run / LEDGER_FILE
     note = ledger_note(read_json(ledger), ledger) if ledger.is_file() else None
     try:
-        owners = result_owners(metrics)
         body = [
             _head(metrics),
-            convergence_section(metrics),
-            clustering_section(metrics, read_clusterings(run, owners), read_qualities(run, owners)),
+            *_found(run, metrics),
             time_section(metrics),
             crossed_section(metrics, flows),
             encryption_section(metrics, flows),
@@ -62,18 +62,29 @@ def render_page(run: Path) -> str:
     return page(f"Run {metrics['plan']}", body)
 
 
+def _found(run: Path, metrics: Mapping[str, Any]) -> list[str]:
+    owners = result_owners(metrics)
+    qualities = read_qualities(run, owners)
+    if is_logistic(metrics):
+        (guest,) = owners
+        return [loss_section(metrics), prediction_section(qualities.get(guest))]
+    return [convergence_section(metrics), clustering_section(metrics, read_clusterings(run, owners), qualities)]
+
+
 def _head(metrics: Mapping[str, Any]) -> str:
+    logistic = is_logistic(metrics)
+    model, rounds = ("logistic regression", "epochs") if logistic else ("Gaussian mixture", "iterations")
     stop = "converged" if metrics["converged"] else "stopped at the plan's limit without converging"
     totals = metrics["totals"]
     divided = f"{'rows' if is_horizontal(metrics) else 'columns'} divided between {len(metrics['parties'])} parties"
     return (
-        f"<header><h1>Run {text(metrics['plan'])}</h1><p>Federated Gaussian mixture, {divided}, engine "
-        f"{text(metrics['engine'])}: {stop} after {len(metrics['iterations'])} iterations.</p></header>"
+        f"<header><h1>Run {text(metrics['plan'])}</h1><p>Federated {model}, {divided}, engine "
+        f"{text(metrics['engine'])}: {stop} after {len(metrics['iterations'])} {rounds}.</p></header>"
         + cards(
             [
                 ("rows of all parties" if is_horizontal(metrics) else "rows matched", f"{metrics['rows']:,}"),
-                ("components", f"{metrics['components']}"),
-                ("iterations", f"{len(metrics['iterations'])}"),
+                ("classes" if logistic else "components", f"{metrics['components']}"),
+                (rounds, f"{len(metrics['iterations'])}"),
                 ("mean log-likelihood a row", f"{metrics['log_likelihood']:.4f}"),
                 ("training", in_seconds(totals["seconds"]["training"])),
                 ("crossed", in_bytes(totals["bytes"])),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cipherlane.report.run_files import is_binning, is_horizontal
+from cipherlane.report.run_files import is_binning, is_horizontal, is_logistic
 
 # Share of rows of the breast cancer example whose log-density ratio at the other party follows within 1 %
 # from the last responsibilities, by decimals kept. tests/federation/test_privacy_figures.py measures it.
@@ -16,6 +16,8 @@ def showed(metrics: Mapping[str, Any]) -> list[str]:
     """Return one line for each thing that somebody learned in the run that left these metrics."""
     if is_binning(metrics):
         return binning_privacy_note(metrics["binning"], metrics["rows"])
+    if is_logistic(metrics):
+        return logistic_privacy_note(metrics["rows"], len(metrics["parties"]))
     if is_horizontal(metrics):
         return horizontal_privacy_note(metrics["rows"], len(metrics["parties"]))
     return privacy_note(metrics["privacy"], metrics["rows"])
@@ -87,6 +89,32 @@ def binning_privacy_note(binning: Mapping[str, Any], rows: int) -> list[str]:
         "carried was sealed to its receiver."
     )
     return lines
+
+
+def logistic_privacy_note(rows: int, parties: int) -> list[str]:
+    """Return one line for each thing that somebody learned in a run of logistic regression.
+
+    Parameters
+    ----------
+    rows
+        How many rows were matched.
+    parties
+        How many data parties there were.
+    """
+    others = "the host's part is that score less the guest's own" if parties == 2 else "the hosts' parts only added up"
+    return [
+        f"The parties know each other's ids: all {rows} of them are matched.",
+        "The arbiter learned nothing of rows, labels, gradients or losses: each number that it decrypted was masked by "
+        "a uniform residue modulo n.",
+        "Every party learned the gradient of its own coefficients in every step, that is, its columns times residuals, "
+        "summed over the rows of a batch. The first one tells a host how its columns differ between the classes.",
+        f"The guest learned the total loss of each batch, and at the end the score of each row: {others}.",
+        "The coordinator knows the mean loss of each epoch, numbers of rows and columns, timings and versions; "
+        "ciphertexts passed it in boxes that it cannot open, so not even with the arbiter could it read one.",
+        "Coefficients stayed with their party, labels with the guest. Arbiter and a host that share what they have "
+        "could decrypt each row's residual, and with it the labels; arbiter and guest the hosts' partial scores: the "
+        "arbiter must be no party.",
+    ]
 
 
 def privacy_note(privacy: Mapping[str, Any], rows: int) -> list[str]:

@@ -14,7 +14,7 @@ from cipherlane.report.html_parts import (
     table,
     text,
 )
-from cipherlane.report.run_files import is_horizontal, times_of
+from cipherlane.report.run_files import is_horizontal, is_logistic, times_of
 from cipherlane.report.svg import Series, line_chart, lying_bars, standing_bars
 
 _COORDINATOR = "coordinator"
@@ -28,6 +28,7 @@ _WORK = (
     ("relay", "packing and carrying"),
 )
 _HORIZONTAL_WORK = {"em": "EM: responsibilities and sums", "e_step": "EM: parameters"}
+_LOGISTIC_WORK = {"em": "scores, residuals and gradients on ciphertexts", "encrypt": "encryption and masking"}
 _CARRYING = "(between them)"
 _MOST_BARS = 40
 # As many as there are colours, less one for the others.
@@ -142,7 +143,7 @@ def time_section(metrics: Mapping[str, Any]) -> str:
     records, seconds = metrics["iterations"], metrics["totals"]["seconds"]
     parties = list(metrics["parties"])
     who = [*parties, _COORDINATOR, _ARBITER, _CARRYING]
-    others = _HORIZONTAL_WORK if is_horizontal(metrics) else {}
+    others = _HORIZONTAL_WORK if is_horizontal(metrics) else _LOGISTIC_WORK if is_logistic(metrics) else {}
     work = [(name, others.get(name, label)) for name, label in _WORK]
     owner = {"add": _COORDINATOR, "decrypt": _ARBITER, "e_step": _ARBITER, "relay": _CARRYING}
     by_role = []

@@ -50,6 +50,20 @@ def result_owners(metrics: Mapping[str, Any]) -> dict[str, str]:
     return {guest: "", **{name: f"-{name}" for name in hosts}}
 
 
+# And in a logistic regression.
+_LOGISTIC_LABELS = {
+    "em": "partial scores, residuals and gradients on ciphertexts (parties)",
+    "encrypt": "encryption and masking (parties)",
+    "decrypt": "checking and decrypting masked numbers (arbiter)",
+    "start": "labels and batches",
+    "results": "scores of the rows, models, comparison with labels",
+    "scores_from_parties": "partial scores and residuals, party to party in boxes",
+    "sums_to_arbiter": "masked gradients, losses and scores, to the arbiter in boxes",
+}
+_NOT_LOGISTIC = frozenset({"add", "e_step", "parameters", "parameters_from_parties", "parameters_to_arbiter"})
+_LABELS = {"horizontal-gaussian-mixture": _HORIZONTAL_LABELS, "logistic-regression": _LOGISTIC_LABELS}
+
+
 def is_horizontal(metrics: Mapping[str, Any]) -> bool:
     """Whether the parties of a run hold different rows of the same columns."""
     return bool(metrics["algorithm"] == "horizontal-gaussian-mixture")
@@ -58,6 +72,11 @@ def is_horizontal(metrics: Mapping[str, Any]) -> bool:
 def is_binning(metrics: Mapping[str, Any]) -> bool:
     """Whether a run binned columns."""
     return bool(metrics["algorithm"] == "binning")
+
+
+def is_logistic(metrics: Mapping[str, Any]) -> bool:
+    """Whether a run trained a logistic regression."""
+    return bool(metrics["algorithm"] == "logistic-regression")
 
 
 def times_of(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -75,8 +94,9 @@ def ciphertexts_of(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _labelled(metrics: Mapping[str, Any], labels: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
-    others = _HORIZONTAL_LABELS if is_horizontal(metrics) else {}
-    return [(name, others.get(name, label)) for name, label in labels]
+    others = _LABELS.get(metrics["algorithm"], {})
+    absent = _NOT_LOGISTIC if is_logistic(metrics) else frozenset()
+    return [(name, others.get(name, label)) for name, label in labels if name not in absent]
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from typing import Any
 
 from cipherlane.files import write_whole
 from cipherlane.report.binning_page import render_binning_report
+from cipherlane.report.logistic_sections import quality_lines, result_lines
 from cipherlane.report.page import render_page
 from cipherlane.report.privacy_note import showed
-from cipherlane.report.run_files import ciphertexts_of, is_binning, read_json, read_metrics, times_of
+from cipherlane.report.run_files import ciphertexts_of, is_binning, is_logistic, read_json, read_metrics, times_of
 
 REPORT_FILE = "report.md"
 PAGE_FILE = "report.html"
@@ -51,12 +52,13 @@ def render_report(run: Path) -> str:
         return render_binning_report(run, metrics)
     quality_file = run / "quality.json"
     quality = read_json(quality_file) if quality_file.is_file() else None
+    logistic = is_logistic(metrics)
     try:
         lines = [
             f"# Run {metrics['plan']}",
             "",
-            *_result(metrics),
-            *(_quality(quality) if quality is not None else []),
+            *(result_lines(metrics) if logistic else _result(metrics)),
+            *((quality_lines if logistic else _quality)(quality) if quality is not None else []),
             *_parties(metrics["parties"]),
             *_time(metrics),
             *_traffic(metrics),

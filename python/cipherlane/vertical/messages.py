@@ -1,4 +1,4 @@
-"""Every kind of message of the federated mixtures: who may send it to whom, and what it holds.
+"""Every kind of message of the federated algorithms: who may send it to whom, and what it holds.
 
 Kinds in `EDGES` travel between the coordinator and a role. Kinds in `SEALED` never travel bare: they are
 the contents of boxes that the coordinator relays and cannot open.
@@ -63,6 +63,9 @@ _bits = Whole(0, 4096)
 _signed = ListOf(Binary(1 << 20), 1024)
 _blocks = ListOf(Binary(1 << 26))
 
+_purpose = Text(16, "train|validate|score")
+_work: dict[str, Field] = {"em_seconds": Real(), "encrypt_seconds": Real()}
+
 _encoding: dict[str, Field] = {
     "parties": Whole(2, 256),
     "fraction_bits": _bits,
@@ -84,6 +87,8 @@ _training: dict[str, Field] = {
 SCHEMAS: Mapping[str, Schema] = {
     "requirements": {
         **_training,
+        # The settings of a logistic regression, as `LogisticSettings` writes them; null for other algorithms.
+        "logistic": Nullable(Text(4096)),
         "training": Flag(),
         "share_parameters": _short,
         "max_iterations": Whole(1, 1 << 31),
@@ -184,6 +189,29 @@ SCHEMAS: Mapping[str, Schema] = {
         "decrypt_seconds": Real(),
         "e_step_seconds": Real(),
     },
+    "join": {"box_keys": MapOf(_box_key), "tolerance": Real(), "columns": Whole(1, MAXIMUM_COLUMNS)},
+    "forward": {
+        "purpose": _purpose,
+        "position": Whole(0, 255),
+        "receiver": _name,
+        "sealed": Nullable(Binary()),
+    },
+    "partial_scores": {"sealed": Binary(), **_work},
+    "residuals": {"purpose": _purpose, "sealed": Binary()},
+    "encrypted_residuals": {"sealed": _boxes, "masked": Binary(), **_work},
+    "gradient": {"sealed": Binary()},
+    "masked_gradient": {"masked": Binary(), **_work},
+    "masked_sums": {"sealed": _boxes},
+    "unmasked_sums": {"sealed": _boxes, "decrypt_seconds": Real()},
+    "apply": {"sealed": Binary()},
+    "applied": {
+        "loss": Nullable(Real()),
+        "validation_loss": Nullable(Real()),
+        "change": Nullable(Real()),
+        "converged": Flag(),
+        "best": _rows,
+    },
+    "settle": {"best": _rows},
     "checkpoint": {},
     "finish": {"sealed": Nullable(Binary()), "weights": Nullable(_vector)},
     "finished": {"rows": _rows, "model_sha256": Nullable(Binary(exactly=32))},
@@ -219,6 +247,10 @@ SEALED: Mapping[str, Schema] = {
     "centres": {"means": Array(("<f8",), 2)},
     "mixture_parameters": {"weights": _vector, "means": Array(("<f8",), 2), "covariances": _vector},
     **BINNING_SEALED,
+    "scores_so_far": {"ciphertexts": Binary()},
+    "residuals_for": {"ciphertexts": Binary()},
+    "masked_numbers": {"ciphertexts": Binary()},
+    "decrypted_numbers": {"numbers": Binary()},
 }
 
 _DATA = frozenset({GUEST, HOST})
@@ -269,6 +301,18 @@ EDGES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "encrypted_statistics": _from_data,
     "added_statistics": _to_arbiter,
     "mixture": _from_arbiter,
+    "join": _to_data,
+    "forward": _to_host,
+    "partial_scores": _from_host,
+    "residuals": _to_guest,
+    "encrypted_residuals": _from_guest,
+    "gradient": _to_host,
+    "masked_gradient": _from_host,
+    "masked_sums": _to_arbiter,
+    "unmasked_sums": _from_arbiter,
+    "apply": _to_data,
+    "applied": _from_data,
+    "settle": _to_data,
     "checkpoint": _to_all,
     "finish": _to_all,
     "finished": _from_all,

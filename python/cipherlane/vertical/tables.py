@@ -149,6 +149,16 @@ def _read_rows(
     )
 
 
+def has_column(path: Path, name: str) -> bool:
+    """Return whether the header line of a CSV file names a column; False where the file cannot be read."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            return name in [cell.strip() for cell in next(csv.reader(stream), [])]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        # `read_csv` says what is wrong with it.
+        return False
+
+
 def column_position(source: str, header: list[str], name: str, what: str) -> int:
     """Return where `name` stands in a header, or raise `ValueError` with the closest name there is."""
     if name in header:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cipherlane.errors import ProtocolError
-from cipherlane.federation.plan import ArbiterPlan, PartyPlan, parse_plan
+from cipherlane.federation.plan import ALGORITHMS, ArbiterPlan, PartyPlan, parse_plan
 from cipherlane.files import create_whole, make_directory, told
 from cipherlane.vertical.messages import ARBITER, MAXIMUM_COLUMNS, NAME_PATTERN
 from cipherlane.vertical.seal_keys import FileKey, SealKey, parse_seal_key
@@ -43,7 +43,7 @@ _SCHEMAS: Mapping[str, Schema] = {
         "run": _run,
         "run_id": _run_id,
         "resume": Flag(),
-        "horizontal": Flag(),
+        "algorithm": Text(64),
         "name": Text(32, NAME_PATTERN),
         "role": Text(16),
         "joint_model": Flag(),
@@ -99,8 +99,8 @@ class RoleOrder:
         Of this run and no other; sealed files are bound to it.
     resume
         Whether it goes on from a checkpoint.
-    horizontal
-        Whether parties hold different rows of the same columns.
+    algorithm
+        The plan's, which says what the roles do.
     name, role
         Who the site is.
     joint_model
@@ -121,7 +121,7 @@ class RoleOrder:
     run: str
     run_id: str
     resume: bool
-    horizontal: bool
+    algorithm: str
     name: str
     role: str
     joint_model: bool
@@ -138,7 +138,7 @@ class RoleOrder:
             "run": self.run,
             "run_id": self.run_id,
             "resume": self.resume,
-            "horizontal": self.horizontal,
+            "algorithm": self.algorithm,
             "name": self.name,
             "role": self.role,
             "joint_model": self.joint_model,
@@ -162,6 +162,8 @@ class RoleOrder:
             The message is damaged, a path leads out of the directory, or the order is not what the plan says.
         """
         message = decode(data, _SCHEMAS)
+        if message["algorithm"] not in ALGORITHMS:
+            raise ProtocolError(f"{message['name']!r}: expected one of the algorithms {', '.join(ALGORITHMS)}")
         if message["plan"] is not None:
             _check_is_of_plan(message)
         party = None
@@ -187,7 +189,7 @@ class RoleOrder:
             message["run"],
             message["run_id"],
             message["resume"],
-            message["horizontal"],
+            message["algorithm"],
             message["name"],
             message["role"],
             message["joint_model"],
@@ -260,7 +262,7 @@ def _check_is_of_plan(message: Message) -> None:
         **_section(party),
         **_key_fields(plan.arbiter, kind),
         "role": kind,
-        "horizontal": plan.is_horizontal,
+        "algorithm": plan.model.algorithm,
     }
     differing = sorted(field for field, value in section.items() if message[field] != value)
     if (party is None and name != ARBITER) or differing:

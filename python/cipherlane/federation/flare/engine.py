@@ -137,7 +137,7 @@ class FlareEngine:
                 run,
                 run_id,
                 resume,
-                plan.is_horizontal,
+                plan.model.algorithm,
                 name,
                 role,
                 joint and role == ARBITER,

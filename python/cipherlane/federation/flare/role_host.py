@@ -111,14 +111,14 @@ class RoleHost:
         role: Responder
         if order.party is None:
             joint = model_file(directory, JOINT_MODEL) if order.joint_model else None
-            role = arbiter_of(order.horizontal, store, joint, order.arbiter)
+            role = arbiter_of(order.algorithm, store, joint, order.arbiter)
         else:
             role = self._party(order, order.party, directory, store)
         return role if order.plan is None else witness_of(role, parse_plan(order.plan), store, directory)
 
     def _party(self, order: RoleOrder, party: PartyPlan, directory: Path, store: SealedStore) -> DataParty:
-        files = files_of(party, directory, order.horizontal)
-        party_type = party_type_of(order.horizontal)
+        files = files_of(party, directory, order.algorithm)
+        party_type = party_type_of(order.algorithm)
         if order.resume:
             made = party_type.reopen(party, store, files)
         elif order.model is None:

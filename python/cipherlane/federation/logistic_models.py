@@ -1,0 +1,115 @@
+"""Model files of logistic regressions: one party's coefficients as an ``.npz`` without pickled objects."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cipherlane.federation.models import UNREADABLE
+from cipherlane.files import make_directory, write_whole
+from cipherlane.vertical.tables import IMPUTATIONS, Preprocessing
+
+_FORMAT = "cipherlane logistic regression 1"
+
+
+@dataclass(frozen=True)
+class LogisticModel:
+    """One party's coefficients, with what turns its raw columns into inputs.
+
+    Attributes
+    ----------
+    party, id_column
+        Whose they are and which column of its files holds the ids.
+    coefficients
+        float64, shape (d,), of the inputs.
+    intercept
+        The guest's; None at a host.
+    labels
+        The names of the negative and the positive class; None at a host.
+    preprocessing
+        Columns, centre, scale and fill values.
+    """
+
+    party: str
+    id_column: str
+    coefficients: NDArray[np.float64]
+    intercept: float | None
+    labels: tuple[str, str] | None
+    preprocessing: Preprocessing
+
+    def scores(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the party's part of the rows' scores, float64 of shape (n,)."""
+        return inputs @ self.coefficients + (self.intercept or 0.0)
+
+
+def save_logistic_model(path: Path, model: LogisticModel) -> bytes:
+    """Write a party's model to `path` and return the file's SHA-256."""
+    fitted = model.preprocessing
+    header = {
+        "format": _FORMAT,
+        "party": model.party,
+        "id_column": model.id_column,
+        "columns": list(fitted.columns),
+        "imputation": fitted.imputation,
+        "intercept": model.intercept,
+        "labels": None if model.labels is None else list(model.labels),
+    }
+    stream = io.BytesIO()
+    np.savez(
+        stream,
+        allow_pickle=False,
+        header=np.array(json.dumps(header)),
+        coefficients=model.coefficients,
+        centre=fitted.centre,
+        scale=fitted.scale,
+        fill=fitted.fill,
+    )
+    make_directory(path.parent)
+    content = stream.getvalue()
+    write_whole(path, content)
+    return hashlib.sha256(content).digest()
+
+
+def load_logistic_model(path: Path) -> LogisticModel:
+    """Return the model in a file.
+
+    Raises
+    ------
+    ValueError
+        The file is not there, is not such a model, or its parts do not fit together.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: no such model file; `cipherlane models RUN` lists those of a run")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        header = json.loads(str(arrays["header"]))
+        if header["format"] != _FORMAT:
+            raise ValueError(f"format {header['format']!r}, expected {_FORMAT!r}")
+        columns = tuple(str(name) for name in header["columns"])
+        numbers = [arrays[name] for name in ("coefficients", "centre", "scale", "fill")]
+        for array in numbers:
+            if array.dtype != np.float64 or array.shape != (len(columns),) or not np.isfinite(array).all():
+                raise ValueError(f"expected {len(columns)} finite float64 numbers, got shape {array.shape}")
+        if header["imputation"] not in IMPUTATIONS:
+            raise ValueError("an unknown imputation")
+        labels, intercept = header["labels"], header["intercept"]
+        if labels is not None:
+            negative, positive = map(str, labels)
+            labels = (negative, positive)
+        return LogisticModel(
+            str(header["party"]),
+            str(header["id_column"]),
+            numbers[0],
+            None if intercept is None else float(intercept),
+            labels,
+            Preprocessing(columns, *numbers[1:], header["imputation"]),
+        )
+    except UNREADABLE as error:
+        raise ValueError(f"{path}: not a whole model file of this software ({error})") from error

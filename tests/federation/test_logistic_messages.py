@@ -1,0 +1,138 @@
+"""Messages of a logistic regression that are not what they should be are refused by name, and nothing is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cipherlane.errors import ProtocolError
+from cipherlane.federation import logistic_arbiter as arbiter_module
+from cipherlane.federation import parse_plan, train
+from cipherlane.federation.logistic_party import LogisticParty
+from cipherlane.paillier import CipherArray, FixedPoint, hazmat
+
+ROWS = 40
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Any:
+    rng = np.random.default_rng(2)
+    data = rng.normal(size=(ROWS, 4))
+    for name, columns in (("guest", [0, 1]), ("host", [2, 3])):
+        lines = ["id,a,b" + (",y" if name == "guest" else "")]
+        for i, row in enumerate(data):
+            label = f",{int(row.sum() > 0)}" if name == "guest" else ""
+            lines.append(f"{i},{float(row[columns[0]])!r},{float(row[columns[1]])!r}{label}")
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines))
+    text = """
+        [model]
+        algorithm = "logistic-regression"
+        [training]
+        max_iterations = 2
+        [encryption]
+        key_bits = 1024
+        [parties.guest]
+        data = "guest.csv"
+        label_column = "y"
+        [parties.host]
+        data = "host.csv"
+    """
+    return parse_plan(text, base=tmp_path)
+
+
+def _bare(array: CipherArray) -> CipherArray:
+    """Return an array of the same form whose ciphertexts have no random factor."""
+    key = array.public_key
+    bare = [hazmat.encrypt_without_obfuscator(key, 7)] * array.ciphertext_count
+    return hazmat.from_integers(key, bare, shape=array.shape, codec=array.codec, bound=array.bound)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda array: array[:-1], r"expected shape \(40, 7\).* got shape \(39, 7\)"),
+        (lambda array: array[:, :-1], r"expected shape \(40, 7\).* got shape \(40, 6\)"),
+        (lambda array: array * 0.5, "with 20 bits after the point.* with 40"),
+        (lambda array: array.public_key.encrypt(np.zeros((40, 7)), FixedPoint(scale_bits=30)), "scale_bits=30"),
+    ],
+)
+def test_scores_of_another_form_are_refused(
+    plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, message: str
+) -> None:
+    whole = LogisticParty._passed_features
+
+    def changed(self: LogisticParty, *arguments: Any) -> Any:
+        array, computed = whole(self, *arguments)
+        return change(array), computed
+
+    monkeypatch.setattr(LogisticParty, "_passed_features", changed)
+    with pytest.raises(ProtocolError, match=message):
+        train(plan, tmp_path / "run")
+
+
+def test_scores_without_randomness_are_refused(plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = LogisticParty._passed_features
+
+    class Sent:
+        def __init__(self, array: CipherArray) -> None:
+            self.array = _bare(array)
+
+        def to_bytes(self) -> bytes:
+            return self.array.to_bytes(rerandomize=False)
+
+    monkeypatch.setattr(LogisticParty, "_passed_features", lambda self, *a: (Sent(whole(self, *a)[0]), 0.0))
+    with pytest.raises(ProtocolError, match="280 of 280 not randomised"):
+        train(plan, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data[:-1], "expected 128 bytes each"),
+        (lambda data: data[:-128], "masked numbers: expected [34], got"),
+        (lambda data: bytes(len(data)), "is not what was sent"),
+        (lambda data: b"\xff" * len(data), "is not what was sent"),
+    ],
+)
+def test_answers_of_the_arbiter_that_do_not_fit_are_refused(
+    plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, message: str
+) -> None:
+    whole = arbiter_module.decrypted_masked
+    monkeypatch.setattr(arbiter_module, "decrypted_masked", lambda *arguments: change(whole(*arguments)))
+    with pytest.raises(ProtocolError, match=message):
+        train(plan, tmp_path / "run")
+
+
+def test_a_box_for_somebody_else_stays_closed(plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = LogisticParty._sealed
+
+    def misdirected(self: LogisticParty, kind: str, data: bytes, round_number: int, receiver: str) -> bytes:
+        return whole(self, kind, data, round_number, self.name)
+
+    monkeypatch.setattr(LogisticParty, "_sealed", misdirected)
+    with pytest.raises(ProtocolError, match="sealed to another key"):
+        train(plan, tmp_path / "run")
+
+
+def test_what_the_arbiter_decrypts_is_uniform(plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The top bytes of what it sees have all values, run over run of the same data, and share nothing."""
+    whole, seen = arbiter_module.decrypted_masked, []
+
+    def noted(key: Any, data: bytes, most: int, sender: str) -> bytes:
+        numbers = whole(key, data, most, sender)
+        width = -(-key.public_key.n.bit_length() // 8)
+        places = range(0, len(numbers), width)
+        seen.extend(int.from_bytes(numbers[i : i + width], "big") / key.public_key.n for i in places)
+        return numbers
+
+    monkeypatch.setattr(arbiter_module, "decrypted_masked", noted)
+    for number in range(4):
+        train(plan, tmp_path / f"run{number}")
+    shares = np.array(seen)
+    assert len(np.unique(shares)) == len(shares)
+    # Gradients are below 2^-900 of the modulus: unmasked, all of these would stand at the very ends.
+    assert 0.2 < shares.mean() < 0.8
+    assert ((shares > 0.05) & (shares < 0.95)).mean() > 0.7
