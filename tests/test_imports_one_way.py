@@ -33,6 +33,7 @@ ALLOWED = {
         "mixture",
         "paillier",
         "report",
+        "threadpools",
         "vertical",
     },
     "progress": {"federation"},

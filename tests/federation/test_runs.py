@@ -305,9 +305,9 @@ def test_an_extreme_row_names_the_party_and_the_remedy_and_the_row_to_its_owner_
     crossed: list[bytes] = []
     record = Transcript.record
 
-    def spy(self: Transcript, sender: str, receiver: str, data: bytes) -> None:
+    def spy(self: Transcript, sender: str, receiver: str, data: bytes, **about: str) -> None:
         crossed.append(data)
-        record(self, sender, receiver, data)
+        record(self, sender, receiver, data, **about)
 
     monkeypatch.setattr(Transcript, "record", spy)
     text = _fails(tmp_path, plan, PlaintextOverflowError, "party 'host1': log-density differences: ")

@@ -71,12 +71,12 @@ def is_horizontal(metrics: Mapping[str, Any]) -> bool:
 
 def is_binning(metrics: Mapping[str, Any]) -> bool:
     """Whether a run binned columns."""
-    return bool(metrics["algorithm"] == "binning")
+    return metrics.get("algorithm") == "binning"
 
 
 def is_logistic(metrics: Mapping[str, Any]) -> bool:
     """Whether a run trained a logistic regression."""
-    return bool(metrics["algorithm"] == "logistic-regression")
+    return metrics.get("algorithm") == "logistic-regression"
 
 
 def times_of(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
