@@ -92,7 +92,7 @@ def test_a_foreign_certificate_is_refused_and_a_site_that_dies_is_named_and_come
                 seen.append(event.record.round)
 
         with pytest.raises(ProtocolError, match=r"'host'.*--resume"):
-            train(plan, tmp_path / "run", engine="nvflare", kit=kit, progress=kill, patience=20.0)
+            train(plan, tmp_path / "run", engine="nvflare", kit=kit, progress=kill, patience=60.0)
         running.start("host")
         rounds: list[int] = []
 
