@@ -150,8 +150,8 @@ def _connected(kit: Path) -> Any:
         try:
             return new_secure_session(user, str(kit.resolve()), timeout=_CONNECT_SECONDS)
         except Exception as error:
-            # FLARE raises one of its own for each way in which a connection may fail. A busy server answers too late for
-            # FLARE's patience, which is a few seconds.
+            # FLARE raises one of its own for each way in which a connection may fail, and waits seconds only for a
+            # server that is busy.
             if attempt == _CONNECT_ATTEMPTS:
                 raise ProtocolError(
                     f"{kit}: the federation's server is not reached ({error}); is it running, and is this kit of the "
