@@ -147,7 +147,8 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=float,
         default=3600.0,
         metavar="SECONDS",
-        help="with --engine nvflare: how long a site that does not answer is waited for (default: 3600)",
+        help="with --engine nvflare: how long a site that does not answer is waited for; more than its longest step "
+        "takes (default: 3600)",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="run directory to make (default: runs/NAME-DATE-TIME)")
     parser.add_argument(

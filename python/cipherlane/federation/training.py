@@ -141,7 +141,8 @@ def train(
     keep_messages
         Keep every message whole in the returned transcript (for `transcript_check`).
     patience
-        Seconds to wait for a site that does not answer before the run stops with its name, for engine "nvflare".
+        Seconds to wait for a site that does not answer before the run stops with its name, for engine "nvflare"; more
+        than the longest step takes.
 
     Returns
     -------

@@ -29,6 +29,7 @@ from cipherlane.federation.training import Progress, Run
 from cipherlane.report import read_json
 
 _CONNECT_SECONDS = 30.0
+_CONNECT_ATTEMPTS = 3
 _POLL_SECONDS = 1.0
 # How long sites are waited for before a job begins, and how long ago one may have been heard of to count as there.
 ARRIVAL_SECONDS = 120.0
@@ -134,21 +135,30 @@ def finished_job(
 
 @contextmanager
 def _session(kit: Path) -> Iterator[Any]:
-    from nvflare.fuel.flare_api.flare_api import new_secure_session
-
-    user = read_json(kit / "startup" / "fed_admin.json")["admin"]["username"]
-    try:
-        session = new_secure_session(user, str(kit.resolve()), timeout=_CONNECT_SECONDS)
-    except Exception as error:
-        # FLARE raises one of its own for each way in which a connection may fail.
-        raise ProtocolError(
-            f"{kit}: the federation's server is not reached ({error}); is it running, and is this kit of the same "
-            "federation?"
-        ) from error
+    session = _connected(kit)
     try:
         yield session
     finally:
         session.close()
+
+
+def _connected(kit: Path) -> Any:
+    from nvflare.fuel.flare_api.flare_api import new_secure_session
+
+    user = read_json(kit / "startup" / "fed_admin.json")["admin"]["username"]
+    for attempt in range(1, _CONNECT_ATTEMPTS + 1):
+        try:
+            return new_secure_session(user, str(kit.resolve()), timeout=_CONNECT_SECONDS)
+        except Exception as error:
+            # FLARE raises one of its own for each way in which a connection may fail, and waits seconds only for a
+            # server that is busy.
+            if attempt == _CONNECT_ATTEMPTS:
+                raise ProtocolError(
+                    f"{kit}: the federation's server is not reached ({error}); is it running, and is this kit of the "
+                    "same federation?"
+                ) from error
+            time.sleep(_POLL_SECONDS)
+    raise AssertionError("the last attempt returns or raises")
 
 
 def await_sites(session: Any, sites: Sequence[str], patience: float) -> None:
