@@ -86,8 +86,8 @@ def _check_ledger(run: Path) -> None:
 
     report = audit(run)
     assert report.failure is None
-    # Rounds that were done again crossed twice, and that is all there is to say.
-    assert all("interrupted sessions" in note for note in report.notes)
+    # Rounds that were done again crossed twice, a key may have been replaced, and that is all there is to say.
+    assert all("interrupted session" in note for note in report.notes)
 
 
 def test_whatever_stops_a_run_it_ends_as_an_undisturbed_one(tmp_path: Path, kind: str, short_plan: Path) -> None:

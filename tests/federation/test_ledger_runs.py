@@ -349,3 +349,23 @@ def test_a_ledger_that_is_behind_its_run_is_refused_until_a_copy_is_back(tmp_pat
     shutil.copytree(newest / "guest", ledger / "guest")
     run = train(plan, tmp_path / "run", resume=True)
     assert _audited(run.directory)[0] is None
+
+
+def test_a_run_killed_before_its_key_was_confirmed_passes_the_audit(
+    tmp_path: Path, write_plan: WritePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cipherlane.ledger.session import LedgerSession
+
+    plan = write_plan(ledger__access_hours=1.0, training__max_iterations=3)
+
+    def half(self: LedgerSession) -> None:
+        self.do("key")
+        raise Stopped
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LedgerSession, "agree_on_key", half)
+        with pytest.raises(Stopped):
+            train(plan, tmp_path / "run")
+    failure, notes = _audited(train(plan, tmp_path / "run", resume=True).directory)
+    assert failure is None
+    assert any("the arbiter's key of block" in note and "interrupted session" in note for note in notes)

@@ -241,27 +241,27 @@ class _Auditor:
     def _key_attested(self) -> str:
         agreement = self._agreement
         arbiter = agreement.members[agreement.arbiter].account
-        # What no majority voted for was never the arbiter's key: the session that proposed it was cut short.
+        changes = [event for event in self._named("ChangeProposed") if event["account"] == arbiter]
         voted_in = {
             event["keyDigest"]
             for event in self._named("MemberChanged")
             if event["account"] == arbiter and event["keyDigest"] != NO_DIGEST
         }
-        changes = [
-            event
-            for event in self._named("ChangeProposed")
-            if event["account"] == arbiter and event["keyDigest"] in voted_in
-        ]
-        if not changes:
+        if not voted_in:
             raise LedgerError("key: the arbiter has put no key on the ledger that a majority confirmed")
         # One key may have been proposed by a session that was cut short, and again by the next.
         confirmed = {change["keyDigest"] for change in changes if self._without_vote(change) is None}
-        for change in changes:
+        committed = [event.block for event in self._of_plan("RoundCommitted")]
+        for change, after in zip(changes, [*changes[1:], None], strict=True):
             if change["proposer"] != arbiter:
                 raise LedgerError(f"block {change.block}: the arbiter's key was proposed by somebody else")
             absent = self._without_vote(change)
-            if absent is not None and change["keyDigest"] not in confirmed:
+            if absent is None or change["keyDigest"] in confirmed:
+                continue
+            if any(change.block <= block and (after is None or block <= after.block) for block in committed):
                 raise LedgerError(f"key: {absent!r} has not confirmed the arbiter's key of block {change.block}")
+            # A session that ended before the votes: nobody committed to anything under that key.
+            self.report.notes.append(f"the arbiter's key of block {change.block} is of an interrupted session")
         told = f"every member confirmed the arbiter's key {changes[-1]['keyDigest'].hex()[:16]}..."
         named = self._key_in_plan()
         if named is None:
