@@ -21,7 +21,7 @@ ALLOWED = {
     "vertical": {"errors", "files", "mixture", "paillier", "threadpools"},
     "horizontal": {"errors", "mixture", "paillier", "threadpools"},
     "report": {"errors", "files"},
-    "ledger": {"errors"},
+    "ledger": {"errors", "files"},
     "federation": {"_native", "errors", "files", "ledger", "mixture", "paillier", "report", "vertical", "horizontal"},
     "progress": {"federation"},
     "align_command": {"errors", "vertical"},

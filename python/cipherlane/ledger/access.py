@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from cipherlane.errors import LedgerError
+from cipherlane.files import write_whole
 
 _WISH_FILE = "access.json"
 REVOKED = 0
@@ -25,9 +26,7 @@ def request_access(directory: Path, expiry: int) -> Path:
     if not directory.is_dir():
         raise ValueError(f"{directory}: no ledger of a party lies there; give the run's directory and the party's name")
     path = directory / _WISH_FILE
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps({"expiry": expiry}) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps({"expiry": expiry}) + "\n")
     return path
 
 

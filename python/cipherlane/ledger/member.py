@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from eth_hash.auto import keccak
 
 from cipherlane.errors import LedgerError
+from cipherlane.files import PRIVATE, write_whole
 from cipherlane.ledger.access import REVOKED, fulfil, requested_access
 from cipherlane.ledger.accounts import Account
 from cipherlane.ledger.agreement import DATA_ROLES, Agreement
@@ -451,9 +452,7 @@ class Member:
             if path.read_text(encoding="utf-8") != text:
                 raise LedgerError(f"{self.name!r}: the agreement was changed since the run began; start the run anew")
             return
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, text, mode=PRIVATE)
 
     def _check_contract(self, contract: Contract) -> None:
         """Make sure that the contract is the shipped one, with the members of the agreement and no others."""
