@@ -1,4 +1,4 @@
-"""Hashes and signers that py-evm asks for several times a block, kept: a third of what executing one costs.
+"""Hashes and signers that py-evm asks for several times a block, kept.
 
 Both are functions of nothing but bytes. Every copy in a process asks for the same ones.
 """
