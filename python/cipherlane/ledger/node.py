@@ -28,9 +28,11 @@ from cipherlane.ledger.accounts import Account
 from cipherlane.ledger.chain import Head, Log, Reverted
 from cipherlane.ledger.clique import LedgerChain, chain_class, sealed_lately, sealer_of
 from cipherlane.ledger.genesis import SEAL_BYTES, VANITY_BYTES, Genesis
+from cipherlane.ledger.kept_results import keep_results
 from cipherlane.ledger.store import AtomicRecordStore, RecordStore
 
 keep_recursion_limit()
+keep_results()
 
 _CALL_GAS = 30_000_000
 _REVERT_SELECTOR = bytes.fromhex("08c379a0")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cipherlane.errors import LedgerError
+from cipherlane.files import PRIVATE, write_whole
 
 _FIELDS = {"step", "transactions"}
 
@@ -39,9 +40,7 @@ class Outbox:
     def keep(self, step: str, transactions: Sequence[bytes]) -> None:
         """Keep a step's transactions in the place of those before."""
         content = {"step": step, "transactions": [raw.hex() for raw in transactions]}
-        temporary = self._path.with_name(self._path.name + ".tmp")
-        temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
-        temporary.replace(self._path)
+        write_whole(self._path, json.dumps(content) + "\n", mode=PRIVATE)
 
     def forget(self) -> None:
         """Keep nothing."""
