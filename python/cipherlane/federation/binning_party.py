@@ -234,7 +234,7 @@ def read_cuts(path: Path) -> dict[str, list[float]]:
         text = path.read_text(encoding="utf-8", errors="replace")
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not valid JSON ({error})") from None
     if not isinstance(content, dict) or not all(isinstance(cuts, list) for cuts in content.values()):
         raise ValueError(f'{path}: expected an object such as {{"age": [30, 45, 60]}}')
