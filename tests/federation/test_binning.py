@@ -83,6 +83,19 @@ def write(tmp_path: Path) -> Write:
     return written
 
 
+@pytest.fixture
+def boxes(monkeypatch) -> list[bytes]:
+    """Collect what is sealed in every box between the parties."""
+    contents: list[bytes] = []
+
+    def watched(kind: str, round_number: int, **fields: Any) -> bytes:
+        contents.append(pack_sealed(kind, round_number, **fields))
+        return contents[-1]
+
+    monkeypatch.setattr(binning_party, "pack_sealed", watched)
+    return contents
+
+
 def pooled(frame: pd.DataFrame = FRAME, **parameters: Any) -> WoeBinner:
     """Bin the columns of both parties where they are in one hand."""
     columns = frame.sort_values("id")[[*GUEST_COLUMNS, *HOST_COLUMNS]]
@@ -114,6 +127,27 @@ def test_it_equals_binning_the_pooled_columns(write: Write, tmp_path: Path, meth
             assert column.bins == fitted[column.name], column.name
     kinds = [entry.kind for entry in run.transcript.entries]
     assert kinds.count("encrypted_labels") == 3 and kinds.count("bin_sums") == 1
+
+
+def test_two_hosts_judged_together_and_told_apart(write: Write, tmp_path: Path, boxes: list[bytes]) -> None:
+    plan = write(binning__top=3, privacy__tell_names=True, privacy__tell_woe=True)
+    lines = plan.read_text().replace('categories = ["blood"]', 'columns = ["h0", "h1", "h2"]')
+    more = '[parties.laboratory]\nrole = "host"\ndata = "host.csv"\n'
+    more += 'categories = ["blood"]\ncolumns = ["h3", "h4", "blood"]\n'
+    plan.write_text(lines + more)
+    run = bin_columns(plan, tmp_path / "run")
+    expected = pooled(top=3)
+    kept = [c.name for c in expected.fitted_.selected]
+    found = {party: run.result.selected(party) for party in ("guest", "host", "laboratory")}
+    assert [name for names in found.values() for name in names] == kept
+    assert [c.name for c in bins_of(run.directory, "laboratory").columns] == ["h3", "h4", "blood"]
+    verdicts = [unpack_sealed(c, "bin_verdict") for c in boxes if b"bin_verdict" in c[:40]]
+    assert [v["kept"].tolist() for v in verdicts] == [
+        [int(name in kept) for name in names] for names in (["h0", "h1", "h2"], ["h3", "h4", "blood"])
+    ]
+    # Both hosts were sent the same labels, each in a box of its own, in one message.
+    assert sum(entry.kind == "encrypted_labels" for entry in run.transcript.entries) == 1
+    assert sum(entry.kind == "add_labels" for entry in run.transcript.entries) == 2
 
 
 def test_counts_are_those_of_pandas_crosstab(write: Write, tmp_path: Path) -> None:
@@ -189,19 +223,6 @@ def test_selection_by_threshold_by_number_and_by_both(write: Write, tmp_path: Pa
 
 
 # ---- what crosses ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def boxes(monkeypatch) -> list[bytes]:
-    """Collect what is sealed in every box between the parties."""
-    contents: list[bytes] = []
-
-    def watched(kind: str, round_number: int, **fields: Any) -> bytes:
-        contents.append(pack_sealed(kind, round_number, **fields))
-        return contents[-1]
-
-    monkeypatch.setattr(binning_party, "pack_sealed", watched)
-    return contents
 
 
 @pytest.mark.parametrize("method", ["quantile", "optimal"])

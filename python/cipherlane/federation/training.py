@@ -41,7 +41,7 @@ class Progress:
     ----------
     stage
         "prepare", "agree", "match", "key", "start", "message", "round" or "finish"; "complete" if there was nothing
-        left to do.
+        left to do. A binning has "labels" and "verdicts" in the place of "start" and "round".
     record
         The round just done, for "round".
     message
