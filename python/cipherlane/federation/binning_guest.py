@@ -21,6 +21,7 @@ from cipherlane.errors import ProtocolError
 from cipherlane.federation.binning_host import selected_csv
 from cipherlane.federation.binning_party import BinningParty, rules_of, split_counts
 from cipherlane.federation.binning_results import BinningResult, HostColumn
+from cipherlane.federation.responder import Handler
 from cipherlane.files import write_whole
 from cipherlane.paillier import PrivateKey, keygen
 from cipherlane.vertical.exchange import needed
@@ -40,14 +41,13 @@ class BinningGuest(BinningParty):
         The tables of all columns, and which are kept; None before the end.
     """
 
-    def __init__(self, *arguments: object, **named: object) -> None:
-        super().__init__(*arguments, **named)  # type: ignore[arg-type]
+    def _own_handlers(self) -> dict[str, Handler]:
         self._private_key: PrivateKey | None = None
         self._events: NDArray[np.bool_] | None = None
         self._host_keys: dict[str, bytes] = {}
         self.result: BinningResult | None = None
         self._own: FittedBinning | None = None
-        self.handlers |= {
+        return {
             "make_binning_key": self._on_make_key,
             "encrypt_labels": self._on_encrypt_labels,
             "evaluate_bins": self._on_evaluate_bins,

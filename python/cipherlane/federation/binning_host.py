@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cipherlane.binning import ColumnBins, FittedBinning, FittedColumn, category_bins, numeric_bins
 from cipherlane.errors import ProtocolError
 from cipherlane.federation.binning_party import BinningParty, rules_of, split_counts
+from cipherlane.federation.responder import Handler
 from cipherlane.files import write_whole
 from cipherlane.paillier import CipherArray, PublicKey
 from cipherlane.vertical.exchange import needed
@@ -23,14 +24,13 @@ from cipherlane.vertical.wire import Message
 class BinningHost(BinningParty):
     """A host: it sees labels encrypted alone, and knows of them what the plan has it told."""
 
-    def __init__(self, *arguments: object, **named: object) -> None:
-        super().__init__(*arguments, **named)  # type: ignore[arg-type]
+    def _own_handlers(self) -> dict[str, Handler]:
         self._public_key: PublicKey | None = None
         self._guest_key = b""
         self._bins: list[ColumnBins] = []
         self._indices: NDArray[np.uint16] | None = None
         self._sums: CipherArray | None = None
-        self.handlers |= {
+        return {
             "form_bins": self._on_form_bins,
             "add_labels": self._on_add_labels,
             "send_bin_sums": self._on_send_bin_sums,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cipherlane.binning import BinningRules, FittedBinning
 from cipherlane.federation import capability
 from cipherlane.federation.plan import BINNING, PartyPlan
+from cipherlane.federation.responder import Handler
 from cipherlane.federation.row_matching import RowMatcher
 from cipherlane.files import told
 from cipherlane.paillier import current_backend
@@ -99,7 +100,15 @@ class BinningParty(RowMatcher):
         unknown = sorted(set(self._cuts) - set(table.columns))
         if unknown:
             column_position(table.source, list(table.columns), unknown[0], "column to cut")
-        self.handlers = {"binning_requirements": self._on_requirements, **self.match_handlers()}
+        self.handlers = {
+            "binning_requirements": self._on_requirements,
+            **self.match_handlers(),
+            **self._own_handlers(),
+        }
+
+    def _own_handlers(self) -> dict[str, Handler]:
+        """Return the handlers of guest or host, whose state begins here; the base has none."""
+        return {}
 
     @classmethod
     def prepare(cls, plan: PartyPlan, store: SealedStore | None, files: BinningFiles) -> BinningParty:
