@@ -32,11 +32,12 @@ else:
 
 ALGORITHM = "vertical-gaussian-mixture"
 HORIZONTAL = "horizontal-gaussian-mixture"
-BINNING = "binning"
-ALGORITHMS = (ALGORITHM, HORIZONTAL, BINNING)
+ALGORITHMS = (ALGORITHM, HORIZONTAL)
 SCHEMES = ("djn", "classic")
 SHARING = ("end", "every_round", "never")
 _MAXIMUM_PARTIES = 256
+# Run by `bin` and not by `train`.
+BINNING = "binning"
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,8 @@ class Plan:
     encryption: EncryptionPlan = field(default_factory=EncryptionPlan)
     privacy: PrivacyPlan = field(default_factory=PrivacyPlan)
     requirements: RequirementsPlan = field(default_factory=RequirementsPlan)
-    ledger: LedgerPlan | None = None
     binning: BinningPlan | None = None
+    ledger: LedgerPlan | None = None
     text: str = ""
     base: Path = Path()
 
@@ -151,7 +152,7 @@ class Plan:
     @property
     def writes_joint_model(self) -> bool:
         """Whether parties hold blocks of one model, and the arbiter may join them."""
-        return not self.is_horizontal and self.binning is None and self.privacy.share_parameters != "never"
+        return self.model.algorithm == ALGORITHM and self.privacy.share_parameters != "never"
 
     @property
     def guest(self) -> PartyPlan:
@@ -234,7 +235,7 @@ def _closed(top: Section, plan: Plan) -> Plan:
 
 
 def _names_binning(top: Section) -> bool:
-    return top.section("model").choice("algorithm", ALGORITHMS, default=ALGORITHM) == BINNING
+    return top.section("model").choice("algorithm", (*ALGORITHMS, BINNING), default=ALGORITHM) == BINNING
 
 
 def _binning(top: Section, section: Section, source: str, text: str, base: Path) -> Plan:

@@ -201,6 +201,7 @@ SCHEMAS: Mapping[str, Schema] = {
 }
 
 SEALED: Mapping[str, Schema] = {
+    **BINNING_SEALED,
     "responsibility_table": {
         "decimals": _decimals,
         "table": Array(("|u1", "<u2", "<u4", "<f8"), 2),
@@ -216,7 +217,6 @@ SEALED: Mapping[str, Schema] = {
     "column_scales": {"values": _vector},
     "centres": {"means": Array(("<f8",), 2)},
     "mixture_parameters": {"weights": _vector, "means": Array(("<f8",), 2), "covariances": _vector},
-    **BINNING_SEALED,
 }
 
 _DATA = frozenset({GUEST, HOST})
