@@ -289,6 +289,16 @@ def test_a_host_is_told_woe_only_if_the_plan_says_so_and_of_no_pure_bin(
     }
 
 
+@pytest.mark.parametrize("settings", [{"binning__method": "chi-merge"}, {"privacy__tell_woe": True}])
+def test_the_size_of_a_verdict_says_nothing_of_it(write: Write, tmp_path: Path, settings: dict[str, Any]) -> None:
+    sizes = []
+    for number, threshold in enumerate((0.0, 1e3)):
+        run = bin_columns(write(binning__threshold=threshold, **settings), tmp_path / f"run{number}")
+        assert any(run.result.kept["host"]) == (number == 0)
+        sizes.append([entry.bytes for entry in run.transcript.entries if entry.kind in ("bin_verdicts", "keep_bins")])
+    assert sizes[0] == sizes[1]
+
+
 def test_no_bin_is_smaller_than_the_plan_allows(write: Write, tmp_path: Path) -> None:
     run = bin_columns(write(binning__least_rows=60, binning__method="chi-merge"), tmp_path / "run")
     for tables in run.result.tables.values():
@@ -453,6 +463,7 @@ def test_a_host_whose_bins_contradict_themselves_is_named(
         ("merges", lambda a: a + 1),
         ("woe", lambda a: np.ones(3)),
         ("told", lambda a: np.ones(9, dtype=np.uint8)),
+        ("told", lambda a: np.ones(6, dtype=np.uint8)),
     ],
 )
 def test_a_verdict_that_does_not_fit_is_refused(write: Write, tmp_path: Path, monkeypatch, field: str, change) -> None:

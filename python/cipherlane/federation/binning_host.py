@@ -125,14 +125,17 @@ class BinningHost(BinningParty):
         if verdict["kept"].shape != (count,) or verdict["told"].shape != (count,):
             raise ValueError(f"expected {count} columns, got {len(verdict['kept'])}")
         kept, told = verdict["kept"].astype(bool), verdict["told"].astype(bool)
-        lengths = [self._mergeable(j) if kept[j] else 0 for j in range(count)]
-        merges = split_counts(verdict["merges"], lengths)
+        merges = split_counts(verdict["merges"], [self._mergeable(j) for j in range(count)])
         bins = [b.merged(merge) if len(merge) else b for b, merge in zip(self._bins, merges, strict=True)]
-        woe = split_counts(verdict["woe"], [b.count if told[j] else 0 for j, b in enumerate(bins)])
+        if told.any() or len(verdict["woe"]):
+            # Of each column as many numbers as it had bins; those of its merged bins come first.
+            padded = split_counts(verdict["woe"], [b.count for b in self._bins])
+        else:
+            padded = [np.empty(0)] * count
         return FittedBinning(
             tuple(
-                FittedColumn(name, b, tuple(w.tolist()) if told[j] else None, bool(kept[j]))
-                for j, (name, b, w) in enumerate(zip(self.columns, bins, woe, strict=True))
+                FittedColumn(name, b, tuple(w[: b.count].tolist()) if told[j] else None, bool(kept[j]))
+                for j, (name, b, w) in enumerate(zip(self.columns, bins, padded, strict=True))
             )
         )
 
