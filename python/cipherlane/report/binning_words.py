@@ -13,7 +13,7 @@ BINNING_CIPHERTEXTS = (
 
 def is_binning(metrics: Mapping[str, Any]) -> bool:
     """Whether a run binned columns."""
-    return bool(metrics["algorithm"] == "binning")
+    return bool(metrics.get("algorithm") == "binning")
 
 
 def binning_privacy_note(binning: Mapping[str, Any], rows: int) -> list[str]:
