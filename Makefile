@@ -38,6 +38,8 @@ bench: $(VENV)/.installed
 	$(BIN)/python bench/paillier.py
 	$(BIN)/python bench/mixture.py
 	$(BIN)/python bench/ledger.py
+	$(BIN)/python bench/binning.py
+	$(BIN)/python bench/histograms.py
 
 # The shipped form of the ledger's contract, from its source.
 contract: $(VENV)/.installed

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2, chi2_contingency
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
@@ -377,6 +378,8 @@ def test_a_frame_with_names_categories_and_missing_cells():
         binner.transform(frame[["blood", "age"]])
     with pytest.raises(ValueError, match="blood: expected numbers"):
         WoeBinner().fit(frame, y)
+    with pytest.raises(NotFittedError):
+        WoeBinner().transform(frame)
     with pytest.raises(ValueError, match="there is no column 'bloood'"):
         WoeBinner(categorical=["bloood"]).fit(frame, y)
 

@@ -22,6 +22,8 @@ from cipherlane.federation.run_store import check_complete
 EXAMPLE = Path(__file__).parents[2] / "examples" / "breast_cancer"
 COMMANDS = (
     "train",
+    "bin",
+    "transform",
     "align",
     "site",
     "score",

@@ -83,6 +83,19 @@ def write(tmp_path: Path) -> Write:
     return written
 
 
+@pytest.fixture
+def boxes(monkeypatch) -> list[bytes]:
+    """Collect what is sealed in every box between the parties."""
+    contents: list[bytes] = []
+
+    def watched(kind: str, round_number: int, **fields: Any) -> bytes:
+        contents.append(pack_sealed(kind, round_number, **fields))
+        return contents[-1]
+
+    monkeypatch.setattr(binning_party, "pack_sealed", watched)
+    return contents
+
+
 def pooled(frame: pd.DataFrame = FRAME, **parameters: Any) -> WoeBinner:
     """Bin the columns of both parties where they are in one hand."""
     columns = frame.sort_values("id")[[*GUEST_COLUMNS, *HOST_COLUMNS]]
@@ -114,6 +127,27 @@ def test_it_equals_binning_the_pooled_columns(write: Write, tmp_path: Path, meth
             assert column.bins == fitted[column.name], column.name
     kinds = [entry.kind for entry in run.transcript.entries]
     assert kinds.count("encrypted_labels") == 3 and kinds.count("bin_sums") == 1
+
+
+def test_two_hosts_judged_together_and_told_apart(write: Write, tmp_path: Path, boxes: list[bytes]) -> None:
+    plan = write(binning__top=3, privacy__tell_names=True, privacy__tell_woe=True)
+    lines = plan.read_text().replace('categories = ["blood"]', 'columns = ["h0", "h1", "h2"]')
+    more = '[parties.laboratory]\nrole = "host"\ndata = "host.csv"\n'
+    more += 'categories = ["blood"]\ncolumns = ["h3", "h4", "blood"]\n'
+    plan.write_text(lines + more)
+    run = bin_columns(plan, tmp_path / "run")
+    expected = pooled(top=3)
+    kept = [c.name for c in expected.fitted_.selected]
+    found = {party: run.result.selected(party) for party in ("guest", "host", "laboratory")}
+    assert [name for names in found.values() for name in names] == kept
+    assert [c.name for c in bins_of(run.directory, "laboratory").columns] == ["h3", "h4", "blood"]
+    verdicts = [unpack_sealed(c, "bin_verdict") for c in boxes if b"bin_verdict" in c[:40]]
+    assert [v["kept"].tolist() for v in verdicts] == [
+        [int(name in kept) for name in names] for names in (["h0", "h1", "h2"], ["h3", "h4", "blood"])
+    ]
+    # Both hosts were sent the same labels, each in a box of its own, in one message.
+    assert sum(entry.kind == "encrypted_labels" for entry in run.transcript.entries) == 1
+    assert sum(entry.kind == "add_labels" for entry in run.transcript.entries) == 2
 
 
 def test_counts_are_those_of_pandas_crosstab(write: Write, tmp_path: Path) -> None:
@@ -191,19 +225,6 @@ def test_selection_by_threshold_by_number_and_by_both(write: Write, tmp_path: Pa
 # ---- what crosses ----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def boxes(monkeypatch) -> list[bytes]:
-    """Collect what is sealed in every box between the parties."""
-    contents: list[bytes] = []
-
-    def watched(kind: str, round_number: int, **fields: Any) -> bytes:
-        contents.append(pack_sealed(kind, round_number, **fields))
-        return contents[-1]
-
-    monkeypatch.setattr(binning_party, "pack_sealed", watched)
-    return contents
-
-
 @pytest.mark.parametrize("method", ["quantile", "optimal"])
 def test_nothing_crosses_in_the_clear(write: Write, tmp_path: Path, boxes: list[bytes], method: str) -> None:
     run = bin_columns(write(binning__method=method), tmp_path / "run", keep_messages=True)
@@ -266,6 +287,16 @@ def test_a_host_is_told_woe_only_if_the_plan_says_so_and_of_no_pure_bin(
     assert {round(k, 9): v for k, v in expected.items()} == {
         round(float(w), 9): int(e + n) for w, e, n in zip(table.woe, table.events, table.non_events, strict=True)
     }
+
+
+@pytest.mark.parametrize("settings", [{"binning__method": "chi-merge"}, {"privacy__tell_woe": True}])
+def test_the_size_of_a_verdict_says_nothing_of_it(write: Write, tmp_path: Path, settings: dict[str, Any]) -> None:
+    sizes = []
+    for number, threshold in enumerate((0.0, 1e3)):
+        run = bin_columns(write(binning__threshold=threshold, **settings), tmp_path / f"run{number}")
+        assert any(run.result.kept["host"]) == (number == 0)
+        sizes.append([entry.bytes for entry in run.transcript.entries if entry.kind in ("bin_verdicts", "keep_bins")])
+    assert sizes[0] == sizes[1]
 
 
 def test_no_bin_is_smaller_than_the_plan_allows(write: Write, tmp_path: Path) -> None:
@@ -432,6 +463,7 @@ def test_a_host_whose_bins_contradict_themselves_is_named(
         ("merges", lambda a: a + 1),
         ("woe", lambda a: np.ones(3)),
         ("told", lambda a: np.ones(9, dtype=np.uint8)),
+        ("told", lambda a: np.ones(6, dtype=np.uint8)),
     ],
 )
 def test_a_verdict_that_does_not_fit_is_refused(write: Write, tmp_path: Path, monkeypatch, field: str, change) -> None:

@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 
 import cipherlane as cl
+from cipherlane.binning import CategoryBins, FittedBinning, FittedColumn, NumericBins
 from cipherlane.errors import ProtocolError
 from cipherlane.federation import models, sealed_state
+from cipherlane.federation.binning_party import read_cuts
 from cipherlane.federation.flare.calls import RoleOrder
 from cipherlane.federation.plan import ArbiterPlan, PartyPlan, parse_plan
 from cipherlane.paillier import pem
@@ -167,12 +169,17 @@ def _messages() -> list[Parser]:
         messages.pack("ledger_transactions", 0, transactions=[b"signed", b""]),
         messages.pack("ledger_blocks", 0, blocks=[bytes(40)]),
         messages.pack("ledger_head", 0, number=3, hash=bytes(32)),
+        messages.pack("bin_sums", 1, sealed=bytes(60), ciphertexts=2, seconds=0.5),
+        messages.pack("evaluate_bins", 1, bins={"host": bytes(60)}, sums={"host": bytes(60)}),
         messages.pack_failure(1, ValueError("no such column")),
     ]
+    counts, flags = np.array([2, 3]), np.array([1, 0], dtype=np.uint8)
     sealed = [
         messages.pack_sealed("responsibility_table", 1, decimals=2, table=np.zeros((3, 1), dtype=np.uint8)),
         messages.pack_sealed("match_table", 0, salt=bytes(32), digests=np.zeros((2, 16), dtype=np.uint8)),
         messages.pack_sealed("centres", 0, means=np.ones((2, 3))),
+        messages.pack_sealed("bin_layout", 0, bins=counts, ordered=counts, totals=counts, names=["a"]),
+        messages.pack_sealed("bin_verdict", 1, kept=flags, merges=counts, told=flags, woe=np.ones(2)),
         messages.pack_sealed("column_names", 0, columns=["a", "b"], id_column="id", imputation="none"),
     ]
 
@@ -215,6 +222,18 @@ def _files(directory: Path) -> list[Parser]:
     models.save_models(model_path, [models.PartyModel("guest", "id", parameters, preprocessing, np.full(2, 0.5))])
     model = model_path.read_bytes()
 
+    fitted = FittedBinning(
+        (
+            FittedColumn("age", NumericBins((30.0, 45.5), missing=3), (0.5, -0.25, 0.0, 1.5)),
+            FittedColumn("blood", CategoryBins(("a", "b"), ("ab",), missing=0), None, kept=False),
+        )
+    )
+    cuts_path = directory / "cuts.json"
+
+    def cuts(data: bytes) -> object:
+        cuts_path.write_bytes(data)
+        return read_cuts(cuts_path)
+
     def load(data: bytes) -> object:
         model_path.write_bytes(data)
         return models.load_models(model_path)
@@ -236,9 +255,15 @@ def _files(directory: Path) -> list[Parser]:
         Parser(
             "plan",
             as_text(parse_plan),
-            [*plans, b"[model]\ncomponents = 2\n[parties.a]\nrole='guest'\n"],
+            [
+                *plans,
+                (EXAMPLES / "binning.toml").read_bytes(),
+                b"[model]\ncomponents = 2\n[parties.a]\nrole='guest'\n",
+            ],
             (ValueError,),
         ),
+        Parser("fitted_binning", as_text(FittedBinning.from_json), [fitted.to_json().encode()], (ValueError,)),
+        Parser("cuts", cuts, [b'{"age": [30, 45.5], "x": []}'], (ValueError,)),
         Parser("table", csv, [table, b'\xef\xbb\xbfid,y,a\r\n"1",x,2\r\n2,y,nan\r\n'], (ValueError,)),
         Parser("model", load, [model], (ValueError,)),
         Parser("model_member", member, [bytes([i]) + members[name] for i, name in enumerate(names)], (ValueError,)),

@@ -7,6 +7,7 @@ import pytest
 
 import cipherlane as cl
 from cipherlane.errors import ProtocolError
+from cipherlane.paillier import hazmat
 from cipherlane.vertical import grouped_sums
 from cipherlane.vertical.grouped_sums import additions, group_columns, sums_by_bin
 from cipherlane.vertical.label_sums import (
@@ -15,6 +16,7 @@ from cipherlane.vertical.label_sums import (
     pack_sums,
     packed_count,
     read_labels,
+    sum_bits,
     sums_a_ciphertext,
     unpack_sums,
 )
@@ -98,6 +100,24 @@ def test_labels_come_back_as_sums_in_few_ciphertexts(keys, rows: int, columns: i
     totals = numpys(np.ones(rows), indices, [bins] * columns).astype(np.int64)
     found = unpack_sums(private_key, packed.to_bytes(), totals, rows, "host")
     assert found.tolist() == numpys(events, indices, [bins] * columns).tolist()
+
+
+def test_what_a_host_sends_cannot_be_traced_to_rows(keys) -> None:
+    # Who has the key can compute the random factor of a ciphertext: without a fresh one, that of a sum would be the
+    # product of those of its rows.
+    public_key, private_key = keys
+    labels = read_labels(public_key, encrypt_labels(private_key, np.array([True, False, True, True])), 4, "guest")
+    sums = add_labels(None, labels, np.array([[0], [1], [1], [0]]), [2])
+    first, second = pack_sums(sums, 4), pack_sums(sums, 4)
+    assert first.is_fresh
+    n = public_key.n
+    factors = [{c % n for c in hazmat.to_integers(packed)} for packed in (first, second)]
+    assert factors[0].isdisjoint(factors[1])
+    traced = 1
+    width = sum_bits(4) + 1
+    for j, c in enumerate(hazmat.to_integers(sums)):
+        traced = traced * pow(c, 1 << (width * j), n * n) % (n * n)
+    assert traced % n not in factors[0]
 
 
 def test_all_rows_in_one_bin_and_none_in_others(keys) -> None:

@@ -109,3 +109,25 @@ def test_missing_constant_and_foreign_columns_are_refused() -> None:
     fitted = Preprocessing.fit(_table([[0.0], [1.0]]), standardise=True, imputation="none")
     with pytest.raises(ValueError, match="expected the columns"):
         fitted.apply(_table([[0.0, 1.0]]))
+
+
+def test_columns_of_categories_are_read_as_text_beside_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("id,blood,age,y\n2, ab ,41,1\n1,NA,,0\n3,,7.5,1\n")
+    table = read_csv(path, "id", None, "y", ["blood"])
+    assert table.columns == ("age",) and table.texts == {"blood": ("ab", "", "")}
+    ordered = table.take([1, 0, 2])
+    assert ordered.ids == ("1", "2", "3") and ordered.texts == {"blood": ("", "ab", "")}
+    assert np.isnan(ordered.values[0, 0]) and ordered.values[1:, 0].tolist() == [41.0, 7.5]
+    alone = read_csv(path, "id", ["blood"], "y", ["blood"])
+    assert alone.columns == () and alone.values.shape == (3, 0)
+    for columns, texts, said in [
+        (None, ["blod"], "did you mean 'blood'"),
+        (["age"], ["blood"], "must be feature columns"),
+        (None, ["y"], "must be feature columns"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            read_csv(path, "id", columns, "y", texts)
+    path.write_text(f"id,blood,age\n1,{'a' * 300},3\n")
+    with pytest.raises(ValueError, match="row 1, column 'blood': expected a category of at most 256"):
+        read_csv(path, "id", None, None, ["blood"])

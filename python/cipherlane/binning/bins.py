@@ -243,7 +243,7 @@ def bins_from_fields(fields: dict[str, Any]) -> ColumnBins:
         if fields["kind"] == "category":
             names, rare = (tuple(str(name) for name in fields[key]) for key in ("categories", "rare"))
             return CategoryBins(names, rare, missing, int(fields["largest"]), str(fields["unseen"]))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"bins: expected the fields of a column's bins ({error})") from None
     raise ValueError(f"bins: expected kind 'numeric' or 'category', got {fields['kind']!r:.40}")
 

@@ -144,6 +144,6 @@ class FittedBinning:
                 )
                 for entry in content["columns"]
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise ValueError(f"bins: not a whole binning of this software ({error})") from None
         return cls(columns)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
 from cipherlane.binning.bins import ColumnBins
 from cipherlane.binning.evidence import BinTable
@@ -149,11 +150,12 @@ class WoeBinner(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises
         ------
+        NotFittedError
+            `fit` was not called; it is a ValueError.
         ValueError
             X has other columns than those fitted, or a value that the bins refuse.
         """
-        if not hasattr(self, "fitted_"):
-            raise ValueError("WoeBinner: not fitted; call fit first")
+        check_is_fitted(self, "fitted_")
         names, columns = _columns(X)
         if [str(name) for name in names] != [column.name for column in self.fitted_.columns]:
             raise ValueError(f"X: expected the columns {[c.name for c in self.fitted_.columns][:20]}, got {names[:20]}")
@@ -167,6 +169,7 @@ class WoeBinner(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return the names of the selected columns."""
+        check_is_fitted(self, "fitted_")
         return np.array([column.name for column in self.fitted_.selected], dtype=object)
 
 

@@ -1,8 +1,9 @@
 """Federated training across parties: plans, roles, the engine that carries their calls, and runs.
 
+`bin_columns` bins columns by the guest's labels, and `transform_rows` applies the bins to new rows.
+
 `train` runs a plan from beginning to end; `load_plan` and `parse_plan` read one; `score_run` and
-`score_models` apply a trained mixture to new rows, `predict_run` a logistic regression. `bin_columns` bins columns by
-the guest's labels, and `transform_rows` applies the bins to new rows.
+`score_models` apply a trained mixture to new rows, `predict_run` a logistic regression.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from cipherlane.federation.coordinator import Coordinator
 from cipherlane.paillier import PublicKey
 from cipherlane.vertical.exchange import needed
 
+_MESSAGE_BYTES = 1 << 28
 STAGES = ("key", "bins", "labels", "sums", "verdicts")
 
 
@@ -33,7 +34,9 @@ class BinningCoordinator(Coordinator):
         super().__post_init__()
         self.seconds: dict[str, dict[str, float]] = {stage: {} for stage in STAGES}
         self.labels = self.sums = 0
-        self.rows_a_message = ROWS_A_MESSAGE
+        # The guest's labels cross in one message with a box for each host.
+        row_bytes = self.plan.encryption.key_bits // 4 * len(self._hosts)
+        self.rows_a_message = max(1, min(ROWS_A_MESSAGE, _MESSAGE_BYTES // row_bytes))
         self._layouts: dict[str, bytes] = {}
         self._verdicts: dict[str, bytes] = {}
 

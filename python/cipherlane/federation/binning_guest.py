@@ -21,6 +21,7 @@ from cipherlane.errors import ProtocolError
 from cipherlane.federation.binning_host import selected_csv
 from cipherlane.federation.binning_party import BinningParty, rules_of, split_counts
 from cipherlane.federation.binning_results import BinningResult, HostColumn
+from cipherlane.federation.responder import Handler
 from cipherlane.files import write_whole
 from cipherlane.paillier import PrivateKey, keygen
 from cipherlane.vertical.exchange import needed
@@ -40,14 +41,13 @@ class BinningGuest(BinningParty):
         The tables of all columns, and which are kept; None before the end.
     """
 
-    def __init__(self, *arguments: object, **named: object) -> None:
-        super().__init__(*arguments, **named)  # type: ignore[arg-type]
+    def _own_handlers(self) -> dict[str, Handler]:
         self._private_key: PrivateKey | None = None
         self._events: NDArray[np.bool_] | None = None
         self._host_keys: dict[str, bytes] = {}
         self.result: BinningResult | None = None
         self._own: FittedBinning | None = None
-        self.handlers |= {
+        return {
             "make_binning_key": self._on_make_key,
             "encrypt_labels": self._on_encrypt_labels,
             "evaluate_bins": self._on_evaluate_bins,
@@ -164,7 +164,7 @@ class BinningGuest(BinningParty):
         return totals
 
     def _host_column(self, name: str, events: Counts, non_events: Counts, ordered: int) -> HostColumn:
-        task = self._current_task()
+        task, bins = self._current_task(), len(events)
         merge = np.empty(0, dtype=np.int64)
         if ordered:
             merge = merge_by_label(events[:ordered], non_events[:ordered], rules_of(task))
@@ -175,7 +175,7 @@ class BinningGuest(BinningParty):
                 np.concatenate([merged(counts[:ordered], merge), counts[ordered:]]) for counts in (events, non_events)
             )
         names = tuple(f"bin {k + 1}" for k in range(len(events)))
-        return HostColumn(BinTable(name, names, events, non_events), merge)
+        return HostColumn(BinTable(name, names, events, non_events), merge, bins)
 
     def _verdict(self, name: str, columns: list[HostColumn], kept: NDArray[np.bool_], message: Message) -> bytes:
         task = self._current_task()
@@ -183,8 +183,13 @@ class BinningGuest(BinningParty):
             bool(keep) and task["tell_woe"] and column.may_be_told(task["least_of_each_class"])
             for column, keep in zip(columns, kept, strict=True)
         ]
-        merges = [column.merge for column, keep in zip(columns, kept, strict=True) if keep]
-        woe = [column.table.woe for column, tell in zip(columns, told, strict=True) if tell]
+        # As long whatever the verdict is, so that its size tells the coordinator nothing.
+        merges = [
+            column.merge if keep else np.arange(len(column.merge)) for column, keep in zip(columns, kept, strict=True)
+        ]
+        woe = [
+            column.padded_woe() if tell else np.zeros(column.bins) for column, tell in zip(columns, told, strict=True)
+        ]
         return self._sealed_to(
             self._host_keys[name],
             "bin_verdict",
@@ -193,7 +198,7 @@ class BinningGuest(BinningParty):
             kept=kept.astype(np.uint8),
             merges=np.concatenate([np.empty(0, dtype=np.int64), *merges]),
             told=np.array(told, dtype=np.uint8),
-            woe=np.concatenate([np.empty(0), *woe]),
+            woe=np.concatenate(woe) if task["tell_woe"] else np.empty(0),
         )
 
     def _on_keep_bins(self, message: Message) -> bytes:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cipherlane.binning import ColumnBins, FittedBinning, FittedColumn, category_bins, numeric_bins
 from cipherlane.errors import ProtocolError
 from cipherlane.federation.binning_party import BinningParty, rules_of, split_counts
+from cipherlane.federation.responder import Handler
 from cipherlane.files import write_whole
 from cipherlane.paillier import CipherArray, PublicKey
 from cipherlane.vertical.exchange import needed
@@ -23,14 +24,13 @@ from cipherlane.vertical.wire import Message
 class BinningHost(BinningParty):
     """A host: it sees labels encrypted alone, and knows of them what the plan has it told."""
 
-    def __init__(self, *arguments: object, **named: object) -> None:
-        super().__init__(*arguments, **named)  # type: ignore[arg-type]
+    def _own_handlers(self) -> dict[str, Handler]:
         self._public_key: PublicKey | None = None
         self._guest_key = b""
         self._bins: list[ColumnBins] = []
         self._indices: NDArray[np.uint16] | None = None
         self._sums: CipherArray | None = None
-        self.handlers |= {
+        return {
             "form_bins": self._on_form_bins,
             "add_labels": self._on_add_labels,
             "send_bin_sums": self._on_send_bin_sums,
@@ -125,14 +125,17 @@ class BinningHost(BinningParty):
         if verdict["kept"].shape != (count,) or verdict["told"].shape != (count,):
             raise ValueError(f"expected {count} columns, got {len(verdict['kept'])}")
         kept, told = verdict["kept"].astype(bool), verdict["told"].astype(bool)
-        lengths = [self._mergeable(j) if kept[j] else 0 for j in range(count)]
-        merges = split_counts(verdict["merges"], lengths)
+        merges = split_counts(verdict["merges"], [self._mergeable(j) for j in range(count)])
         bins = [b.merged(merge) if len(merge) else b for b, merge in zip(self._bins, merges, strict=True)]
-        woe = split_counts(verdict["woe"], [b.count if told[j] else 0 for j, b in enumerate(bins)])
+        if told.any() or len(verdict["woe"]):
+            # Of each column as many numbers as it had bins; those of its merged bins come first.
+            padded = split_counts(verdict["woe"], [b.count for b in self._bins])
+        else:
+            padded = [np.empty(0)] * count
         return FittedBinning(
             tuple(
-                FittedColumn(name, b, tuple(w.tolist()) if told[j] else None, bool(kept[j]))
-                for j, (name, b, w) in enumerate(zip(self.columns, bins, woe, strict=True))
+                FittedColumn(name, b, tuple(w[: b.count].tolist()) if told[j] else None, bool(kept[j]))
+                for j, (name, b, w) in enumerate(zip(self.columns, bins, padded, strict=True))
             )
         )
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cipherlane.binning import BinningRules, FittedBinning
 from cipherlane.federation import capability
 from cipherlane.federation.plan import BINNING, PartyPlan
+from cipherlane.federation.responder import Handler
 from cipherlane.federation.row_matching import RowMatcher
 from cipherlane.files import told
 from cipherlane.paillier import current_backend
@@ -99,7 +100,15 @@ class BinningParty(RowMatcher):
         unknown = sorted(set(self._cuts) - set(table.columns))
         if unknown:
             column_position(table.source, list(table.columns), unknown[0], "column to cut")
-        self.handlers = {"binning_requirements": self._on_requirements, **self.match_handlers()}
+        self.handlers = {
+            "binning_requirements": self._on_requirements,
+            **self.match_handlers(),
+            **self._own_handlers(),
+        }
+
+    def _own_handlers(self) -> dict[str, Handler]:
+        """Return the handlers of guest or host, whose state begins here; the base has none."""
+        return {}
 
     @classmethod
     def prepare(cls, plan: PartyPlan, store: SealedStore | None, files: BinningFiles) -> BinningParty:
@@ -234,7 +243,7 @@ def read_cuts(path: Path) -> dict[str, list[float]]:
         text = path.read_text(encoding="utf-8", errors="replace")
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not valid JSON ({error})") from None
     if not isinstance(content, dict) or not all(isinstance(cuts, list) for cuts in content.values()):
         raise ValueError(f'{path}: expected an object such as {{"age": [30, 45, 60]}}')

@@ -20,14 +20,19 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class HostColumn:
-    """A host's column as the guest knows it: counts of merged bins, and how the host is to merge its own."""
+    """A host's column as the guest knows it: counts of merged bins, how to merge, and how many bins there were."""
 
     table: BinTable
     merge: Merge
+    bins: int
 
     def may_be_told(self, least: int) -> bool:
         """Return whether every bin has at least `least` rows of each class."""
         return int(min(self.table.events.min(), self.table.non_events.min())) >= least
+
+    def padded_woe(self) -> NDArray[np.float64]:
+        """Return the WoE of the merged bins, and zeros up to as many as there were bins."""
+        return np.pad(self.table.woe, (0, self.bins - len(self.table.woe)))
 
 
 @dataclass(frozen=True)

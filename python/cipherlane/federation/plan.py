@@ -40,15 +40,16 @@ else:
 
 ALGORITHM = "vertical-gaussian-mixture"
 HORIZONTAL = "horizontal-gaussian-mixture"
-BINNING = "binning"
 LOGISTIC = "logistic-regression"
-ALGORITHMS = (ALGORITHM, HORIZONTAL, BINNING, LOGISTIC)
+ALGORITHMS = (ALGORITHM, HORIZONTAL, LOGISTIC)
 SCHEMES = ("djn", "classic")
 SHARING = ("end", "every_round", "never")
 _CLASSES = 2
 # Residuals are multiplied twice, so their numbers are kept shorter than those that are only added.
 _LOGISTIC_FRACTION_BITS = 20
 _MAXIMUM_PARTIES = 256
+# Run by `bin` and not by `train`.
+BINNING = "binning"
 
 
 @dataclass(frozen=True)
@@ -282,7 +283,7 @@ def _closed(top: Section, plan: Plan, source: str) -> Plan:
 
 
 def _names_binning(top: Section) -> bool:
-    return top.section("model").choice("algorithm", ALGORITHMS, default=ALGORITHM) == BINNING
+    return top.section("model").choice("algorithm", (*ALGORITHMS, BINNING), default=ALGORITHM) == BINNING
 
 
 def _binning(top: Section, section: Section, source: str, text: str, base: Path) -> Plan:

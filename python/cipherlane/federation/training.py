@@ -56,7 +56,8 @@ class Progress:
     ----------
     stage
         "prepare", "agree", "match", "key", "start", "message", "round" or "finish"; before them "connect" where roles
-        are sites of a federation; "score" where a model is applied; "complete" if there was nothing left to do.
+        are sites of a federation; "score" where a model is applied; "complete" if there was nothing left to do. A
+        binning has "labels" and "verdicts" in the place of "start" and "round".
     record
         The round just done, for "round".
     message

@@ -8,7 +8,6 @@ from typing import Any
 
 from cipherlane.report.html_parts import cards, charts, in_bytes, in_seconds, page, section, table, text
 from cipherlane.report.privacy_note import showed
-from cipherlane.report.result_sections import parties_section
 from cipherlane.report.run_files import ciphertexts_of, read_json
 from cipherlane.report.svg import Series, lying_bars, signed_bars, standing_bars
 from cipherlane.report.traffic import read_flows
@@ -35,8 +34,8 @@ _PHASES = (
 )
 
 
-def render_binning_page(run: Path, metrics: Mapping[str, Any]) -> str:
-    """Return the HTML report of a binning.
+def render_binning_page(run: Path, metrics: Mapping[str, Any], parties: str) -> str:
+    """Return the HTML report of a binning, which ends with a section on the parties.
 
     Raises
     ------
@@ -54,7 +53,7 @@ def render_binning_page(run: Path, metrics: Mapping[str, Any]) -> str:
             crossed_section(metrics, flows),
             encryption_section(metrics, flows),
             learned_section(metrics, flows),
-            parties_section(metrics["parties"]),
+            parties,
         ]
     except (KeyError, IndexError, TypeError) as error:
         raise _changed(run, error) from None

@@ -7,18 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from cipherlane.report.binning_page import render_binning_page
+from cipherlane.report.binning_words import is_binning
 from cipherlane.report.clustering import read_clusterings
-from cipherlane.report.html_parts import cards, facts, in_bytes, in_seconds, notes, page, section, text, verdict
+from cipherlane.report.html_parts import cards, facts, in_bytes, in_seconds, notes, page, section, table, text, verdict
 from cipherlane.report.ledger_note import LEDGER_FILE, LedgerNote, ledger_note
 from cipherlane.report.logistic_sections import loss_section, prediction_section
-from cipherlane.report.result_sections import (
-    clustering_section,
-    convergence_section,
-    parties_section,
-    time_section,
-)
+from cipherlane.report.result_sections import clustering_section, convergence_section, time_section
 from cipherlane.report.run_files import (
-    is_binning,
     is_horizontal,
     is_logistic,
     read_json,
@@ -40,7 +35,7 @@ def render_page(run: Path) -> str:
     """
     metrics = read_metrics(run)
     if is_binning(metrics):
-        return render_binning_page(run, metrics)
+        return render_binning_page(run, metrics, _parties(metrics["parties"]))
     flows = read_flows(run, horizontal=is_horizontal(metrics))
     ledger = run / LEDGER_FILE
     note = ledger_note(read_json(ledger), ledger) if ledger.is_file() else None
@@ -53,7 +48,7 @@ def render_page(run: Path) -> str:
             encryption_section(metrics, flows),
             learned_section(metrics, flows),
             _ledger(note),
-            parties_section(metrics["parties"]),
+            _parties(metrics["parties"]),
         ]
     except (KeyError, IndexError, TypeError) as error:
         raise ValueError(
@@ -109,3 +104,21 @@ def _ledger(note: LedgerNote | None) -> str:
     words = "everything holds" if note.audit.passed else "something does not hold"
     pairs.append(("audit", verdict(note.audit.passed, f"{words}: {note.audit.checked:,} checks, {note.audit.when}")))
     return section("Ledger", facts(pairs), notes(note.audit.problems) if note.audit.problems else "")
+
+
+def _parties(parties: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = (
+        (
+            name,
+            party["role"],
+            f"{party['rows']:,}",
+            party["columns"],
+            party["backend"],
+            party["threads"],
+            ", ".join(f"{library} {version}" for library, version in party["software"].items()),
+            "" if party["seconds_per_iteration"] is None else f"{party['seconds_per_iteration']:.4f}",
+        )
+        for name, party in parties.items()
+    )
+    head = ("party", "role", "rows", "columns", "backend", "threads", "software", "promised seconds an iteration")
+    return section("Parties", table(head, rows, (2, 3, 5, 7), texts=True))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cipherlane.report.run_files import is_binning, is_horizontal, is_logistic
+from cipherlane.report.binning_words import binning_privacy_note, is_binning
+from cipherlane.report.run_files import is_horizontal, is_logistic
 
 # Share of rows of the breast cancer example whose log-density ratio at the other party follows within 1 %
 # from the last responsibilities, by decimals kept. tests/federation/test_privacy_figures.py measures it.
@@ -14,12 +15,12 @@ _RECOVERED = {-1: "94 %", 4: "5 to 6 %", 3: "2 to 3 %", 2: "less than 1 %"}
 
 def showed(metrics: Mapping[str, Any]) -> list[str]:
     """Return one line for each thing that somebody learned in the run that left these metrics."""
-    if is_binning(metrics):
-        return binning_privacy_note(metrics["binning"], metrics["rows"])
     if is_logistic(metrics):
         return logistic_privacy_note(metrics["rows"], len(metrics["parties"]))
     if is_horizontal(metrics):
         return horizontal_privacy_note(metrics["rows"], len(metrics["parties"]))
+    if is_binning(metrics):
+        return binning_privacy_note(metrics["binning"], metrics["rows"])
     return privacy_note(metrics["privacy"], metrics["rows"])
 
 
@@ -46,49 +47,6 @@ def horizontal_privacy_note(rows: int, parties: int) -> list[str]:
         "rows and columns, timings and versions; everything else it carried was encrypted.",
         f"Each party knows how many rows there are in all ({rows}).",
     ]
-
-
-def binning_privacy_note(binning: Mapping[str, Any], rows: int) -> list[str]:
-    """Return one line for each thing that somebody learned in a run that binned columns.
-
-    Parameters
-    ----------
-    binning
-        The plan's sections ``[binning]`` and ``[privacy]`` as the run's metrics keep them.
-    rows
-        How many rows were matched.
-    """
-    by_label = binning["rules"]["method"] in ("chi-merge", "optimal")
-    if binning["tell_woe"]:
-        told = (
-            "Hosts were told the weight of evidence of the bins of their kept columns. Each host can compute the share "
-            "of events among the rows of each of those bins, and knows which rows these are; no bin it was told of "
-            f"has fewer than {binning['least_of_each_class']} rows of a class."
-        )
-    else:
-        told = "Hosts were told which of their columns are kept, and no weight of evidence."
-    lines = [
-        f"The parties know each other's ids: all {rows} of them are matched.",
-        "Labels left the guest encrypted alone, one ciphertext a row, under a key whose private half it alone has. "
-        "It can read what it is sent: sums over bins, never a row's value.",
-        "The guest knows how many rows and events each bin of each host's column has, and so the columns' information "
-        f"values; no bin has fewer than {binning['rules']['least_rows']} rows. Edges, categories and which rows are in "
-        "a bin stayed with the host. A guest that breaks the protocol could encrypt other numbers than labels and "
-        "learn which rows are in a bin.",
-        told,
-    ]
-    if by_label:
-        lines.append(
-            "Hosts were also told which neighbouring bins of their kept columns to merge: that their shares of events "
-            "are alike, and where they change."
-        )
-    names = "knows" if binning["tell_names"] else "does not know"
-    lines.append(f"The guest {names} the names of the hosts' columns.")
-    lines.append(
-        "The coordinator knows numbers of rows, columns and ciphertexts, timings and versions; all else that it "
-        "carried was sealed to its receiver."
-    )
-    return lines
 
 
 def logistic_privacy_note(rows: int, parties: int) -> list[str]:

@@ -196,22 +196,3 @@ def grouped(count: int) -> list[range]:
 def _spent(record: Mapping[str, Any], name: str) -> float:
     spent = record["seconds"][name]
     return float(sum(spent.values()) if isinstance(spent, dict) else spent)
-
-
-def parties_section(parties: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return what each data party said it has."""
-    rows = (
-        (
-            name,
-            party["role"],
-            f"{party['rows']:,}",
-            party["columns"],
-            party["backend"],
-            party["threads"],
-            ", ".join(f"{library} {version}" for library, version in party["software"].items()),
-            "" if party["seconds_per_iteration"] is None else f"{party['seconds_per_iteration']:.4f}",
-        )
-        for name, party in parties.items()
-    )
-    head = ("party", "role", "rows", "columns", "backend", "threads", "software", "promised seconds an iteration")
-    return section("Parties", table(head, rows, (2, 3, 5, 7), texts=True))

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cipherlane.report.binning_words import BINNING_CIPHERTEXTS, is_binning
+
 _TIMES = (
     ("em", "parameters and log-densities (parties)"),
     ("encrypt", "encryption (parties)"),
@@ -27,10 +29,6 @@ _CIPHERTEXTS = (
     ("sums_to_arbiter", "their sums, coordinator to arbiter"),
     ("parameters_from_parties", "parameters, party to coordinator"),
     ("parameters_to_arbiter", "parameters, coordinator to arbiter"),
-)
-_BINNING_CIPHERTEXTS = (
-    ("labels", "labels, guest to each host"),
-    ("sums", "sums of labels by bin, packed, host to guest"),
 )
 # What the same figures are of where parties hold different rows.
 _HORIZONTAL_LABELS = {
@@ -69,11 +67,6 @@ def is_horizontal(metrics: Mapping[str, Any]) -> bool:
     return bool(metrics["algorithm"] == "horizontal-gaussian-mixture")
 
 
-def is_binning(metrics: Mapping[str, Any]) -> bool:
-    """Whether a run binned columns."""
-    return metrics.get("algorithm") == "binning"
-
-
 def is_logistic(metrics: Mapping[str, Any]) -> bool:
     """Whether a run trained a logistic regression."""
     return metrics.get("algorithm") == "logistic-regression"
@@ -88,7 +81,7 @@ def times_of(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
 def ciphertexts_of(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the names of a run's counts of ciphertexts, and what each is."""
     if is_binning(metrics):
-        return list(_BINNING_CIPHERTEXTS)
+        return list(BINNING_CIPHERTEXTS)
     unused = _NOT_HORIZONTAL if is_horizontal(metrics) else frozenset()
     return [(name, label) for name, label in _labelled(metrics, _CIPHERTEXTS) if name not in unused]
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from cipherlane.files import write_whole
 from cipherlane.report.binning_page import render_binning_report
+from cipherlane.report.binning_words import is_binning
 from cipherlane.report.logistic_sections import quality_lines, result_lines
 from cipherlane.report.page import render_page
 from cipherlane.report.privacy_note import showed
-from cipherlane.report.run_files import ciphertexts_of, is_binning, is_logistic, read_json, read_metrics, times_of
+from cipherlane.report.run_files import ciphertexts_of, is_logistic, read_json, read_metrics, times_of
 
 REPORT_FILE = "report.md"
 PAGE_FILE = "report.html"

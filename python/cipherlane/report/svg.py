@@ -77,7 +77,7 @@ def signed_bars(title: str, x_label: str, y_label: str, labels: Sequence[str], v
     >>> signed_bars("WoE", "bin", "WoE", ["a", "b"], [-1.0, 2.0]).count("<rect")
     2
     """
-    frame = _Frame(0, len(labels), min([0.0, *values]), max([0.0, *values, 1e-12]))
+    frame = _Frame(0, len(labels), min([0.0, *values]), max([*values, 1e-3]))
     width = (frame.x(1) - frame.x(0)) * 0.8
     zero = frame.y(0.0)
     body = []

@@ -70,9 +70,9 @@ BINNING_SEALED: Mapping[str, Schema] = {
     "bin_sum_ciphertexts": {"ciphertexts": Binary()},
     "bin_verdict": {
         "kept": _flags,
-        # Of the columns that are kept: the merges of their ordered bins, one after the other.
+        # The merges of each column's ordered bins, one after the other; of those not kept, none of their bins.
         "merges": _counts,
-        # Which of those are told their WoE, and theirs, one number a merged bin.
+        # Which columns are told their WoE, and a number a bin, those of merged bins first; empty if none may be told.
         "told": _flags,
         "woe": Array(("<f8",), 1),
     },

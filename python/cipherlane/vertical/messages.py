@@ -231,6 +231,7 @@ SCHEMAS: Mapping[str, Schema] = {
 }
 
 SEALED: Mapping[str, Schema] = {
+    **BINNING_SEALED,
     "responsibility_table": {
         "decimals": _decimals,
         "table": Array(("|u1", "<u2", "<u4", "<f8"), 2),
@@ -246,7 +247,6 @@ SEALED: Mapping[str, Schema] = {
     "column_scales": {"values": _vector},
     "centres": {"means": Array(("<f8",), 2)},
     "mixture_parameters": {"weights": _vector, "means": Array(("<f8",), 2), "covariances": _vector},
-    **BINNING_SEALED,
     "scores_so_far": {"ciphertexts": Binary()},
     "residuals_for": {"ciphertexts": Binary()},
     "masked_numbers": {"ciphertexts": Binary()},
