@@ -384,6 +384,18 @@ def test_a_frame_with_names_categories_and_missing_cells():
         WoeBinner(categorical=["bloood"]).fit(frame, y)
 
 
+def test_every_form_of_missing_cell_of_a_frame_is_one():
+    y = np.resize([0, 1], 60)
+    numbers = [float(i) for i in range(60)]
+    frame = pd.DataFrame({"n": numbers, "c": np.resize(["a", "b", "c"], 60)})
+    frame.loc[:9, "n"] = np.nan
+    frame.loc[:9, "c"] = None
+    nullable = frame.convert_dtypes()
+    assert nullable["n"].isna().sum() == 10 and nullable["n"].dtype != float
+    expected = WoeBinner(bins=3, categorical=["c"]).fit(frame, y).transform(frame)
+    assert np.array_equal(WoeBinner(bins=3, categorical=["c"]).fit(nullable, y).transform(nullable), expected)
+
+
 def test_a_binning_that_was_kept_transforms_alike(breast):
     x, y = breast
     binner = WoeBinner(bins=6, top=4).fit(x, y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -237,18 +238,26 @@ def binary_labels(y: ArrayLike, event: object = 1) -> NDArray[np.bool_]:
 
 
 def as_texts(values: Column) -> list[str]:
-    """Return categories as texts; missing ones (None, NaN, empty) as ""."""
-    return ["" if value is None or value != value else str(value) for value in values]
+    """Return categories as texts; missing ones (None, NaN, pandas' NA, empty) as ""."""
+    return ["" if _is_missing(value) else str(value) for value in values]
 
 
 def as_numbers(values: Column, name: str) -> NDArray[np.float64]:
-    """Return a column as float64, or raise `ValueError` with its name."""
+    """Return a column as float64, missing values (None, NaN, pandas' NA) as NaN; a `ValueError` has its name."""
     try:
+        if isinstance(values, np.ndarray) and values.dtype.kind == "O":
+            values = [math.nan if _is_missing(value) else value for value in values]
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name}: expected numbers ({error}); name the column in `categorical` if it has none"
-        ) from None
+        raise ValueError(f"{name}: expected numbers ({error}); name it in `categorical` if it has categories") from None
+
+
+def _is_missing(value: Any) -> bool:
+    try:
+        return value is None or bool(value != value)
+    except TypeError:
+        # Of pandas' NA nothing can be said but that it is missing.
+        return True
 
 
 def _columns(X: Any) -> tuple[list[str | int], list[Column]]:

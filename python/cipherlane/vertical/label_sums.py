@@ -43,7 +43,8 @@ def read_labels(public_key: PublicKey, data: bytes, rows: int, sender: str) -> C
 def sum_bits(rows: int) -> int:
     """Return the bits that a sum of labels over some of `rows` rows is proven to fit in, in two steps of sums.
 
-    Each step rounds its largest number of summands up to a power of two, and parts of the rows are added.
+    A label counts as 2, and each step rounds its largest number of summands, a rows in a cell and b cells in a bin, up
+    to a power of two: 2 · 2a · 2b <= 2 (n + 1)² for n rows, as a + b <= n + 1. Parts of the rows add up to 8 n².
     """
     return 2 * rows.bit_length() + 5
 
