@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
 import os
 import statistics
@@ -129,7 +130,7 @@ def time_epochs(epochs: int, key_bits: int) -> dict[str, Any]:
     # The first epoch fills the key's tables.
     records = run.metrics["iterations"][1:]
     wall = [record["seconds"]["total"] for record in records]
-    work = [later - earlier for earlier, later in zip(cpu, cpu[1:], strict=False)]
+    work = [later - earlier for earlier, later in itertools.pairwise(cpu)]
     return {
         "largest_difference": error,
         "epochs": epochs,

@@ -82,7 +82,7 @@ def _sigma(u: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-u))
 
 
-def _separable(a: np.ndarray, b: np.ndarray, terms: int = 6, reach: float = 8.0) -> np.ndarray:
+def _separable(a: np.ndarray, b: np.ndarray, terms: int = 5, reach: float = 6.0) -> np.ndarray:
     """Return the approximation of sigma(a + b), written down from its definition."""
     grid = np.linspace(-reach, reach, 201)
     nodes = np.linspace(-0.9 * reach, 0.9 * reach, terms)
@@ -372,9 +372,7 @@ def test_settings_that_do_not_fit_the_rows_are_refused(
 
 
 @pytest.mark.parametrize("column", [0, 4])
-def test_missing_cells_and_constant_columns_are_named(
-    write_parties: WriteParties, tmp_path: Path, column: int
-) -> None:
+def test_missing_cells_and_constant_columns_are_named(write_parties: WriteParties, tmp_path: Path, column: int) -> None:
     values = np.random.default_rng(0).normal(size=(ROWS, 7))
     values[5, column] = np.nan
     with pytest.raises(ValueError, match="the value is missing"):

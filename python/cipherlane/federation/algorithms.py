@@ -17,7 +17,6 @@ from cipherlane.federation.logistic_party import LogisticParty
 from cipherlane.federation.plan import ALGORITHM, HORIZONTAL, LOGISTIC, Plan
 from cipherlane.vertical.sealed_files import SealedStore
 
-
 _COORDINATORS: dict[str, type[Coordinator]] = {
     ALGORITHM: Coordinator,
     HORIZONTAL: HorizontalCoordinator,

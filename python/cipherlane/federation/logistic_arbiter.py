@@ -49,6 +49,4 @@ class LogisticArbiter(Arbiter):
             numbers = decrypted_masked(private_key, content["ciphertexts"], most, name)
             answer = pack_sealed("decrypted_numbers", message.round, numbers=numbers)
             replies[name] = seal(box_keys[name], answer, box_context("decrypted_numbers", message.round, name))
-        return pack(
-            "unmasked_sums", message.round, sealed=replies, decrypt_seconds=time.perf_counter() - started
-        )
+        return pack("unmasked_sums", message.round, sealed=replies, decrypt_seconds=time.perf_counter() - started)

@@ -80,7 +80,11 @@ class LogisticCoordinator(Coordinator):
         columns = {name: answer["columns"] for name, answer in self.capabilities.items()}
         tolerance = self.plan.training.tolerance
         requests = {
-            name: {"box_keys": keys, "tolerance": tolerance, "columns": max(width for other, width in columns.items() if other != name)}
+            name: {
+                "box_keys": keys,
+                "tolerance": tolerance,
+                "columns": max(width for other, width in columns.items() if other != name),
+            }
             for name in self._parties
         }
         self._ask("join", 0, requests)

@@ -161,11 +161,13 @@ class LogisticParty(DataParty):
         rows, columns = self._table.inputs.shape
         key_bits: int = task["key_bits"]
         # Inputs twice, and the ciphertexts of a row (of twice the key's bits) as numbers, as bytes and in a box.
-        return 8 * rows * 2 * columns + rows * self._kernel.width * 3 * key_bits // 4
+        needed_bytes: int = 8 * rows * 2 * columns + rows * self._kernel.width * 3 * key_bits // 4
+        return needed_bytes
 
     def _expected_seconds(self, task: Message) -> float:
         # Features are encrypted by a host and multiplied by the guest, which costs about as much.
-        return self._values_sent(task) * capability.encryption_seconds(task["key_bits"], task["scheme"])
+        each: float = capability.encryption_seconds(task["key_bits"], task["scheme"])
+        return each * self._values_sent(task)
 
     def _on_join(self, message: Message) -> bytes:
         """Take the others' box keys, and settle labels and batches, before anything is computed."""
@@ -245,7 +247,7 @@ class LogisticParty(DataParty):
         hosts = self._current_task()["parties"] - 1
         if message["purpose"] == _SCORE:
             total, _ = self._added_scores(key, self._partial_scores(rows), data)
-            boxes, arrays, plain = {}, [total], 0.0
+            boxes, arrays, plain = dict[str, bytes](), [total], 0.0
         else:
             features = self._read_features(data, len(rows), hosts)
             boxes, arrays, plain = self._residuals(message, rows, features)
@@ -463,8 +465,9 @@ def _unpacked(key: PublicKey, integers: Sequence[int], values: int, encoding: Nu
     slots = codec.slots(key.bits)
     digits = list(integers)
     if isinstance(codec, Packed):
-        digits = [digit for number in integers for digit in packed_integers(key.n, number % key.n, slots, codec.slot_bits)]
+        digits = [
+            digit for number in integers for digit in packed_integers(key.n, number % key.n, slots, codec.slot_bits)
+        ]
     if len(digits) < values:
         raise ProtocolError(f"scores: expected {values} numbers, got {len(digits)}")
     return np.array([digit / (1 << codec.scale_bits) for digit in digits[:values]])
-

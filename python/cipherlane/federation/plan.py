@@ -228,7 +228,7 @@ def parse_plan(text: str, *, source: str = "plan", base: Path | str = ".") -> Pl
     top.close()
     if logistic and plan.guest.label_column is None:
         raise ValueError(
-            f"{source}: [parties.{plan.guest.name}]: label_column is missing; logistic regression needs the guest's labels"
+            f"{source}: [parties.{plan.guest.name}]: label_column is missing; it names what is to be predicted"
         )
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}", plan.name) is None:
         raise top.error("name", "1 to 64 letters, digits, spaces, dots, dashes or underscores")

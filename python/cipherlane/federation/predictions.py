@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,6 @@ from sklearn.metrics import log_loss, roc_auc_score, roc_curve
 
 from cipherlane.files import write_whole
 from cipherlane.vertical.separable_logistic import logistic
-
-if TYPE_CHECKING:
-    import pandas
 
 COLUMNS = ("index", "label", "predict_result", "predict_score", "predict_detail", "type")
 _THRESHOLD = 0.5
@@ -81,9 +78,9 @@ class Predictions:
             "type": list(self.types),
         }
 
-    def to_pandas(self) -> pandas.DataFrame:
+    def to_pandas(self) -> Any:
         """Return `columns` as a pandas data frame; pandas must be installed."""
-        import pandas
+        import pandas  # type: ignore[import-untyped, unused-ignore]
 
         return pandas.DataFrame(self.columns(), columns=list(COLUMNS))
 
@@ -117,7 +114,9 @@ class Predictions:
         found = self._compared(np.ones(len(self.ids), dtype=np.bool_))
         held_out = np.array([kind == "validate" for kind in self.types])
         if held_out.any() and len({label for label, out in zip(self.labels, held_out, strict=True) if out}) > 1:
-            found["validation"] = {k: v for k, v in self._compared(held_out).items() if k in ("rows", "accuracy", "auc")}
+            found["validation"] = {
+                k: v for k, v in self._compared(held_out).items() if k in ("rows", "accuracy", "auc")
+            }
         return found
 
     def write_quality(self, path: Path) -> None:

@@ -58,7 +58,10 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "forward": (ENCRYPTED, "functions of the earlier hosts' partial scores, in a box; none for the first host"),
     "partial_scores": (ENCRYPTED, "functions of the hosts' partial scores, in a box for the next party"),
     "residuals": (ENCRYPTED, "functions of the hosts' partial scores, in a box"),
-    "encrypted_residuals": (ENCRYPTED, "residuals in boxes for the hosts; the guest's masked gradient, for the arbiter"),
+    "encrypted_residuals": (
+        ENCRYPTED,
+        "residuals in boxes for the hosts; the guest's masked gradient, for the arbiter",
+    ),
     "gradient": (ENCRYPTED, "residuals, in a box"),
     "masked_gradient": (ENCRYPTED, "a host's masked gradient, in a box for the arbiter"),
     "masked_sums": (ENCRYPTED, "masked gradients and losses, in boxes; decrypted by the arbiter, uniform to it"),

@@ -58,8 +58,8 @@ class LogisticSettings:
     positive: str | None = None
     patience: int = 0
     validation: float = 0.0
-    terms: int = 6
-    reach: float = 8.0
+    terms: int = 5
+    reach: float = 6.0
     seed: int = 0
 
     def rate(self, epoch: int) -> float:
@@ -87,9 +87,7 @@ class LogisticSettings:
             fields = json.loads(text)
             settings = cls(**fields)
             types = [
-                isinstance(value, str | None)
-                if field.name == "positive"
-                else type(value) is type(field.default)
+                isinstance(value, str | None) if field.name == "positive" else type(value) is type(field.default)
                 for field in dataclasses.fields(cls)
                 for value in [getattr(settings, field.name)]
             ]

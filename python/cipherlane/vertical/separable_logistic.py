@@ -56,8 +56,8 @@ class SeparableLogistic:
     np.True_
     """
 
-    terms: int = 6
-    reach: float = 8.0
+    terms: int = 5
+    reach: float = 6.0
 
     @property
     def width(self) -> int:
