@@ -36,6 +36,7 @@ format: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python bench/paillier.py
 	$(BIN)/python bench/mixture.py
+	$(BIN)/python bench/logistic.py
 	$(BIN)/python bench/ledger.py
 
 # The shipped form of the ledger's contract, from its source.

@@ -82,7 +82,7 @@ def _sigma(u: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-u))
 
 
-def _separable(a: np.ndarray, b: np.ndarray, terms: int = 5, reach: float = 6.0) -> np.ndarray:
+def _separable(a: np.ndarray, b: np.ndarray, terms: int = 6, reach: float = 6.0) -> np.ndarray:
     """Return the approximation of sigma(a + b), written down from its definition."""
     grid = np.linspace(-reach, reach, 201)
     nodes = np.linspace(-0.9 * reach, 0.9 * reach, terms)

@@ -53,10 +53,10 @@ def _bare(array: CipherArray) -> CipherArray:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda array: array[:-1], r"expected shape \(40, 6\).* got shape \(39, 6\)"),
-        (lambda array: array[:, :-1], r"expected shape \(40, 6\).* got shape \(40, 5\)"),
+        (lambda array: array[:-1], r"expected shape \(40, 7\).* got shape \(39, 7\)"),
+        (lambda array: array[:, :-1], r"expected shape \(40, 7\).* got shape \(40, 6\)"),
         (lambda array: array * 0.5, "with 20 bits after the point.* with 40"),
-        (lambda array: array.public_key.encrypt(np.zeros((40, 6)), FixedPoint(scale_bits=30)), "scale_bits=30"),
+        (lambda array: array.public_key.encrypt(np.zeros((40, 7)), FixedPoint(scale_bits=30)), "scale_bits=30"),
     ],
 )
 def test_scores_of_another_form_are_refused(
@@ -84,7 +84,7 @@ def test_scores_without_randomness_are_refused(plan: Any, tmp_path: Path, monkey
             return self.array.to_bytes(rerandomize=False)
 
     monkeypatch.setattr(LogisticParty, "_passed_features", lambda self, *a: (Sent(whole(self, *a)[0]), 0.0))
-    with pytest.raises(ProtocolError, match="240 of 240 not randomised"):
+    with pytest.raises(ProtocolError, match="280 of 280 not randomised"):
         train(plan, tmp_path / "run")
 
 

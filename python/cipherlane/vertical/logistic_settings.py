@@ -58,7 +58,7 @@ class LogisticSettings:
     positive: str | None = None
     patience: int = 0
     validation: float = 0.0
-    terms: int = 5
+    terms: int = 6
     reach: float = 6.0
     seed: int = 0
 
