@@ -19,7 +19,7 @@ import cipherlane as cl
 from cipherlane.errors import ProtocolError
 from cipherlane.federation import models, sealed_state
 from cipherlane.federation.flare.calls import RoleOrder
-from cipherlane.federation.plan import PartyPlan, parse_plan
+from cipherlane.federation.plan import ALGORITHM, HORIZONTAL, PartyPlan, parse_plan
 from cipherlane.paillier import pem
 from cipherlane.vertical import alignment, messages, sealed_files, sealing, wire
 from cipherlane.vertical.mixture_arbiter import RoundState
@@ -136,13 +136,13 @@ def _messages() -> list[Parser]:
             "first",
             32 * "0",
             False,
-            True,
+            HORIZONTAL,
             "guest",
             "guest",
             False,
             PartyPlan("guest", "guest", Path("a/b.csv")),
         ),
-        RoleOrder(bytes(16), "first", 32 * "0", True, False, "arbiter", "arbiter", True, None),
+        RoleOrder(bytes(16), "first", 32 * "0", True, ALGORITHM, "arbiter", "arbiter", True, None),
     ]
     orders = [order.to_bytes() for order in orders]
     asked = {"fold_case": False, "ids": 2, "blinded": bytes(70)}

@@ -34,5 +34,8 @@ def model_file(run: Path, name: str, role: str) -> Path | None:
 
 def results_file(run: Path, role: str) -> Path | None:
     """Return what else a member ends a run with, and vouches for."""
-    names = {"coordinator": "metrics.json", "guest": "assignments.csv"}
-    return run / names[role] if role in names else None
+    if role == "guest":
+        # Whatever the guest found of its rows: classes predicted, or components assigned.
+        predictions = run / "predictions.csv"
+        return predictions if predictions.is_file() else run / "assignments.csv"
+    return run / "metrics.json" if role == "coordinator" else None
