@@ -22,7 +22,20 @@ ALLOWED = {
     "horizontal": {"errors", "mixture", "paillier", "threadpools"},
     "report": {"errors", "files"},
     "ledger": {"errors"},
-    "federation": {"_native", "errors", "files", "ledger", "mixture", "paillier", "report", "vertical", "horizontal"},
+    "federation": {
+        *(
+            "_native",
+            "errors",
+            "files",
+            "threadpools",
+            "ledger",
+            "mixture",
+            "paillier",
+            "report",
+            "vertical",
+            "horizontal",
+        )
+    },
     "progress": {"federation"},
     "align_command": {"errors", "vertical"},
     "integrations": {"errors", "mixture", "paillier", "vertical", "horizontal", "federation"},

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cipherlane.cli import main
 from cipherlane.errors import PlaintextOverflowError, ProtocolError
 from cipherlane.federation import Run, parse_plan, predict_run, train
 from cipherlane.federation.logistic_models import load_logistic_model
@@ -220,7 +221,7 @@ def test_training_stops_when_the_loss_no_longer_changes(write_parties: WritePart
 
 
 def test_patience_goes_back_to_the_best_epoch(write_parties: WriteParties, tmp_path: Path) -> None:
-    lines = "validation = 0.3\npatience = 2\nlearning_rate = 12.0\nl2 = 0.0"
+    lines = "validation = 0.3\npatience = 2\nlearning_rate = 2.0\nl2 = 0.0"
     labels = np.random.default_rng(1).choice(["yes", "no"], size=ROWS)
     run = train(
         write_parties(logistic=lines, labels=labels, training="max_iterations = 30\ntolerance = 1e-9"), tmp_path / "run"
@@ -435,3 +436,20 @@ def test_settings_cross_whole_and_nothing_else_does() -> None:
             LogisticSettings.from_text(json.dumps(fields | changed))
     with pytest.raises(ProtocolError, match="logistic settings"):
         LogisticSettings.from_text("[" * 100_000)
+
+
+def test_the_command_line_trains_shows_and_predicts(
+    write_parties: WriteParties, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, run, out = write_parties(training="max_iterations = 2"), tmp_path / "run", tmp_path / "found.csv"
+    assert main(["train", str(path), "--out", str(run)]) == 0
+    assert "after 2 epochs, mean log-likelihood -0." in capsys.readouterr().out
+    assert main(["models", str(run)]) == 0
+    assert "3 coefficients of guest and an intercept, positive class 'yes'" in capsys.readouterr().out
+    data = [f"--data={name}={tmp_path / f'{name}.csv'}" for name in ("guest", "host1")]
+    assert main(["score", str(run), *data, "--out", str(out)]) == 0
+    assert "120 rows, AUC 0." in capsys.readouterr().err
+    with out.open(newline="") as stream:
+        assert {row["type"] for row in csv.DictReader(stream)} == {"test"}
+    assert main(["score", str(run), data[0]]) == 1
+    assert "expected a file for each of" in capsys.readouterr().err
