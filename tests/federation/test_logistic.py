@@ -17,6 +17,7 @@ from cipherlane.errors import PlaintextOverflowError, ProtocolError
 from cipherlane.federation import Run, parse_plan, predict_run, train
 from cipherlane.federation.logistic_models import load_logistic_model
 from cipherlane.federation.transcript_check import Secrets, check_transcript
+from cipherlane.ledger import missing_packages
 from cipherlane.report import render_report
 from cipherlane.vertical.logistic_settings import LogisticSettings
 from cipherlane.vertical.separable_logistic import SeparableLogistic
@@ -453,3 +454,16 @@ def test_the_command_line_trains_shows_and_predicts(
         assert {row["type"] for row in csv.DictReader(stream)} == {"test"}
     assert main(["score", str(run), data[0]]) == 1
     assert "expected a file for each of" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(bool(missing_packages()), reason=f"not installed: {', '.join(missing_packages())}")
+def test_a_ledger_vouches_for_predictions(write_parties: WriteParties, tmp_path: Path) -> None:
+    from cipherlane.ledger.audit import audit
+
+    path = write_parties(training="max_iterations = 2")
+    path.write_text(path.read_text() + "\n[ledger]\naccess_hours = 1.0\n")
+    run = train(path, tmp_path / "run")
+    assert audit(run.directory).failure is None
+    predictions = run.directory / "predictions.csv"
+    predictions.write_text(predictions.read_text().replace("yes", "no", 1))
+    assert "predictions.csv: is not the file that 'guest' recorded" in str(audit(run.directory).failure)

@@ -65,7 +65,7 @@ def part_of(name: str, role: str, plan: Plan, store: SealedStore, run: Path, sch
         roles=ledger_roles(plan),
         schema=schema,
         model=model_file(run, name, role),
-        results=results_file(run, role),
+        results=results_file(run, role, plan.logistic is not None),
         access_seconds=int(section.access_hours * 3600),
         maximum_rounds=plan.training.max_iterations + _SPARE_ROUNDS,
         accounts=section.accounts,

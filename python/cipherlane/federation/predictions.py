@@ -63,7 +63,7 @@ class Predictions:
         --------
         >>> found = Predictions(("a",), ("1",), ("0", "1"), np.array([2.0]), ("test",))
         >>> found.columns()["predict_result"], found.columns()["predict_detail"]
-        (['1'], [{'0': 0.11920292, '1': 0.88079708}])
+        (['1'], [{'0': 0.119202922, '1': 0.880797078}])
         """
         positive = [float(f"{p:.9g}") for p in self.probabilities]
         negative = [float(f"{p:.9g}") for p in logistic(-self.scores)]

@@ -32,10 +32,12 @@ def model_file(run: Path, name: str, role: str) -> Path | None:
     return run / "models" / f"{'joint' if role == 'arbiter' else name}.npz"
 
 
-def results_file(run: Path, role: str) -> Path | None:
-    """Return what else a member ends a run with, and vouches for."""
-    if role == "guest":
-        # Whatever the guest found of its rows: classes predicted, or components assigned.
-        predictions = run / "predictions.csv"
-        return predictions if predictions.is_file() else run / "assignments.csv"
-    return run / "metrics.json" if role == "coordinator" else None
+def results_file(run: Path, role: str, predicts: bool | None = None) -> Path | None:
+    """Return what else a member ends a run with, and vouches for.
+
+    The guest has either predicted classes of its rows or assigned components; None for `predicts` looks which.
+    """
+    if role != "guest":
+        return run / "metrics.json" if role == "coordinator" else None
+    predictions = run / "predictions.csv"
+    return predictions if (predictions.is_file() if predicts is None else predicts) else run / "assignments.csv"
