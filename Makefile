@@ -37,6 +37,7 @@ format: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python bench/paillier.py
 	$(BIN)/python bench/mixture.py
+	$(BIN)/python bench/logistic.py
 	$(BIN)/python bench/ledger.py
 	$(BIN)/python bench/binning.py
 	$(BIN)/python bench/histograms.py

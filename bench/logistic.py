@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
 import os
 import statistics
@@ -37,7 +38,7 @@ from cipherlane.vertical.separable_logistic import SeparableLogistic
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "breast_cancer"
 PARTIES = ("guest", "host")
-RATE, PENALTY = 0.5, 0.0022
+RATE, PENALTY = 1.0, 0.0022
 TARGET_SECONDS = 0.4
 TARGET_AUC = -0.002
 WITHIN = 1e-4
@@ -129,7 +130,7 @@ def time_epochs(epochs: int, key_bits: int) -> dict[str, Any]:
     # The first epoch fills the key's tables.
     records = run.metrics["iterations"][1:]
     wall = [record["seconds"]["total"] for record in records]
-    work = [later - earlier for earlier, later in zip(cpu, cpu[1:], strict=False)]
+    work = [later - earlier for earlier, later in itertools.pairwise(cpu)]
     return {
         "largest_difference": error,
         "epochs": epochs,
@@ -155,7 +156,7 @@ def fold_auc(directory: Path, rows: dict[str, list[dict[str, str]]], kept: np.nd
     return float(quality["auc"])
 
 
-EPOCHS = 40
+EPOCHS = 100
 
 
 def cross_validate(repeats: int, key_bits: int) -> dict[str, Any]:

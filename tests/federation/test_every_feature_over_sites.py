@@ -79,6 +79,21 @@ def test_parties_with_the_same_columns_train_over_sites(tmp_path: Path, same_col
     )
 
 
+def test_a_logistic_regression_is_trained_over_sites(tmp_path: Path, write_plan: WritePlan) -> None:
+    plan = write_plan()
+    text = plan.read_text().replace("[privacy]\nresponsibility_decimals = -1\n", "[logistic]\nbatch_rows = 60\n")
+    plan.write_text(text.replace("components = 3\nseed = 1\n", 'algorithm = "logistic-regression"\n'))
+    local = train(plan, tmp_path / "local")
+    run = train_over(plan, tmp_path / "out", _sites(tmp_path))
+    assert _trajectory(run) == _trajectory(local)
+    files = {"models/guest.npz": "guest", "models/host1.npz": "host1", "predictions.csv": "guest"}
+    _assert_same_models(tmp_path, local, files)
+    page = render_page(run.directory)
+    assert "Predictions lie with the guest alone" in page and "unknown kind" not in page
+    page = render_page(local.directory)
+    assert "Receiver operating characteristic" in page and "unknown kind" not in page
+
+
 @with_ledger
 @pytest.mark.parametrize("horizontal", [False, True])
 def test_sites_keep_a_ledger_that_the_audit_confirms(
@@ -142,7 +157,7 @@ def test_a_site_refuses_an_order_that_its_plan_does_not_give(tmp_path: Path, wri
     def order(**changes: object) -> bytes:
         section = type(host)(**{"name": "host1", "role": "host", "data": Path("host1.csv"), **changes})
         return RoleOrder(
-            b"s" * 16, "first", "0" * 32, False, False, "host1", "host", False, section, plan.text
+            b"s" * 16, "first", "0" * 32, False, plan.model.algorithm, "host1", "host", False, section, plan.text
         ).to_bytes()
 
     assert RoleOrder.from_bytes(order(), tmp_path).plan == plan.text

@@ -15,7 +15,7 @@ from cipherlane.federation.flare import engine as flare_engine
 from cipherlane.federation.flare.calls import RoleOrder, confined
 from cipherlane.federation.flare.engine import Aborted
 from cipherlane.federation.flare.role_host import RoleHost
-from cipherlane.federation.plan import PartyPlan
+from cipherlane.federation.plan import ALGORITHM, PartyPlan
 from cipherlane.vertical.messages import pack, unpack
 from cipherlane.vertical.seal_keys import FileKey
 from cipherlane.vertical.sealing import BoxKey
@@ -121,7 +121,7 @@ def test_sites_must_be_those_of_the_plan_and_may_refuse(tmp_path: Path, write_pl
 def _order(name: str, **fields: object) -> bytes:
     role = "guest" if name == "guest" else "host"
     party = PartyPlan(name, role, **{"data": Path(f"{name}.csv"), **fields})  # type: ignore[arg-type]
-    return RoleOrder(SESSION, "first", RUN_ID, False, False, name, role, False, party).to_bytes()
+    return RoleOrder(SESSION, "first", RUN_ID, False, ALGORITHM, name, role, False, party).to_bytes()
 
 
 @pytest.fixture

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cipherlane.cli import main
 from cipherlane.errors import PlaintextOverflowError, ProtocolError
 from cipherlane.federation import Run, parse_plan, predict_run, train
 from cipherlane.federation.logistic_models import load_logistic_model
 from cipherlane.federation.transcript_check import Secrets, check_transcript
+from cipherlane.ledger import missing_packages
 from cipherlane.report import render_report
 from cipherlane.vertical.logistic_settings import LogisticSettings
 from cipherlane.vertical.separable_logistic import SeparableLogistic
@@ -82,7 +84,7 @@ def _sigma(u: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-u))
 
 
-def _separable(a: np.ndarray, b: np.ndarray, terms: int = 6, reach: float = 8.0) -> np.ndarray:
+def _separable(a: np.ndarray, b: np.ndarray, terms: int = 6, reach: float = 6.0) -> np.ndarray:
     """Return the approximation of sigma(a + b), written down from its definition."""
     grid = np.linspace(-reach, reach, 201)
     nodes = np.linspace(-0.9 * reach, 0.9 * reach, terms)
@@ -220,7 +222,7 @@ def test_training_stops_when_the_loss_no_longer_changes(write_parties: WritePart
 
 
 def test_patience_goes_back_to_the_best_epoch(write_parties: WriteParties, tmp_path: Path) -> None:
-    lines = "validation = 0.3\npatience = 2\nlearning_rate = 12.0\nl2 = 0.0"
+    lines = "validation = 0.3\npatience = 2\nlearning_rate = 2.0\nl2 = 0.0"
     labels = np.random.default_rng(1).choice(["yes", "no"], size=ROWS)
     run = train(
         write_parties(logistic=lines, labels=labels, training="max_iterations = 30\ntolerance = 1e-9"), tmp_path / "run"
@@ -435,3 +437,33 @@ def test_settings_cross_whole_and_nothing_else_does() -> None:
             LogisticSettings.from_text(json.dumps(fields | changed))
     with pytest.raises(ProtocolError, match="logistic settings"):
         LogisticSettings.from_text("[" * 100_000)
+
+
+def test_the_command_line_trains_shows_and_predicts(
+    write_parties: WriteParties, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, run, out = write_parties(training="max_iterations = 2"), tmp_path / "run", tmp_path / "found.csv"
+    assert main(["train", str(path), "--out", str(run)]) == 0
+    assert "after 2 epochs, mean log-likelihood -0." in capsys.readouterr().out
+    assert main(["models", str(run)]) == 0
+    assert "3 coefficients of guest and an intercept, positive class 'yes'" in capsys.readouterr().out
+    data = [f"--data={name}={tmp_path / f'{name}.csv'}" for name in ("guest", "host1")]
+    assert main(["score", str(run), *data, "--out", str(out)]) == 0
+    assert "120 rows, AUC 0." in capsys.readouterr().err
+    with out.open(newline="") as stream:
+        assert {row["type"] for row in csv.DictReader(stream)} == {"test"}
+    assert main(["score", str(run), data[0]]) == 1
+    assert "expected a file for each of" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(bool(missing_packages()), reason=f"not installed: {', '.join(missing_packages())}")
+def test_a_ledger_vouches_for_predictions(write_parties: WriteParties, tmp_path: Path) -> None:
+    from cipherlane.ledger.audit import audit
+
+    path = write_parties(training="max_iterations = 2")
+    path.write_text(path.read_text() + "\n[ledger]\naccess_hours = 1.0\n")
+    run = train(path, tmp_path / "run")
+    assert audit(run.directory).failure is None
+    predictions = run.directory / "predictions.csv"
+    predictions.write_text(predictions.read_text().replace("yes", "no", 1))
+    assert "predictions.csv: is not the file that 'guest' recorded" in str(audit(run.directory).failure)

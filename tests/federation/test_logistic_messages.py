@@ -11,6 +11,7 @@ import pytest
 from cipherlane.errors import ProtocolError
 from cipherlane.federation import logistic_arbiter as arbiter_module
 from cipherlane.federation import parse_plan, train
+from cipherlane.federation.logistic_coordinator import LogisticCoordinator
 from cipherlane.federation.logistic_party import LogisticParty
 from cipherlane.paillier import CipherArray, FixedPoint, hazmat
 
@@ -136,3 +137,25 @@ def test_what_the_arbiter_decrypts_is_uniform(plan: Any, tmp_path: Path, monkeyp
     # Gradients are below 2^-900 of the modulus: unmasked, all of these would stand at the very ends.
     assert 0.2 < shares.mean() < 0.8
     assert ((shares > 0.05) & (shares < 0.95)).mean() > 0.7
+
+
+@pytest.mark.parametrize(
+    ("purpose", "message"),
+    [("validate", "it is no step to validate by the plan"), ("train", "ends after epoch 2")],
+)
+def test_steps_that_the_plan_does_not_have_are_refused(
+    plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, purpose: str, message: str
+) -> None:
+    if purpose == "train":
+        monkeypatch.setattr(LogisticCoordinator, "rounds", lambda self, first: _epochs(self, 5))
+    else:
+        whole = LogisticCoordinator._residuals
+        monkeypatch.setattr(
+            LogisticCoordinator, "_residuals", lambda self, step, _, seconds: whole(self, step, purpose, seconds)
+        )
+    with pytest.raises(ProtocolError, match=message):
+        train(plan, tmp_path / "run")
+
+
+def _epochs(coordinator: LogisticCoordinator, count: int) -> Any:
+    return (coordinator._epoch(epoch) for epoch in range(1, count + 1))

@@ -20,7 +20,7 @@ from cipherlane.errors import ProtocolError
 from cipherlane.federation import models, sealed_state
 from cipherlane.federation.binning_party import read_cuts
 from cipherlane.federation.flare.calls import RoleOrder
-from cipherlane.federation.plan import ArbiterPlan, PartyPlan, parse_plan
+from cipherlane.federation.plan import ALGORITHM, HORIZONTAL, ArbiterPlan, PartyPlan, parse_plan
 from cipherlane.paillier import pem
 from cipherlane.vertical import alignment, messages, seal_keys, sealed_files, sealing, wire
 from cipherlane.vertical.mixture_arbiter import RoundState
@@ -126,7 +126,7 @@ def _messages() -> list[Parser]:
             "first",
             32 * "0",
             False,
-            True,
+            HORIZONTAL,
             "guest",
             "guest",
             False,
@@ -137,7 +137,7 @@ def _messages() -> list[Parser]:
             "first",
             32 * "0",
             True,
-            False,
+            ALGORITHM,
             "arbiter",
             "arbiter",
             True,

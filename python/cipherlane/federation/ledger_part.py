@@ -76,7 +76,7 @@ def part_of(
         roles=ledger_roles(plan),
         schema=schema,
         model=model_file(run, name, role),
-        results=results_file(run, role),
+        results=results_file(run, role, plan.logistic is not None),
         lineage=lineage,
         access_seconds=int(section.access_hours * 3600),
         maximum_rounds=plan.training.max_iterations + _SPARE_ROUNDS,

@@ -109,7 +109,7 @@ def load_logistic_model(path: Path) -> LogisticModel:
             numbers[0],
             None if intercept is None else float(intercept),
             labels,
-            Preprocessing(columns, *numbers[1:], header["imputation"]),
+            Preprocessing(columns, numbers[1], numbers[2], numbers[3], header["imputation"]),
         )
     except UNREADABLE as error:
         raise ValueError(f"{path}: not a whole model file of this software ({error})") from error

@@ -45,6 +45,7 @@ from cipherlane.vertical.separable_logistic import SeparableLogistic, softplus
 from cipherlane.vertical.wire import Message
 
 _SCORE = "score"
+_TRAIN = "train"
 _VALIDATE = "validate"
 
 
@@ -161,11 +162,13 @@ class LogisticParty(DataParty):
         rows, columns = self._table.inputs.shape
         key_bits: int = task["key_bits"]
         # Inputs twice, and the ciphertexts of a row (of twice the key's bits) as numbers, as bytes and in a box.
-        return 8 * rows * 2 * columns + rows * self._kernel.width * 3 * key_bits // 4
+        needed_bytes: int = 8 * rows * 2 * columns + rows * self._kernel.width * 3 * key_bits // 4
+        return needed_bytes
 
     def _expected_seconds(self, task: Message) -> float:
         # Features are encrypted by a host and multiplied by the guest, which costs about as much.
-        return self._values_sent(task) * capability.encryption_seconds(task["key_bits"], task["scheme"])
+        each: float = capability.encryption_seconds(task["key_bits"], task["scheme"])
+        return each * self._values_sent(task)
 
     def _on_join(self, message: Message) -> bytes:
         """Take the others' box keys, and settle labels and batches, before anything is computed."""
@@ -191,7 +194,7 @@ class LogisticParty(DataParty):
     def _on_forward(self, message: Message) -> bytes:
         key = needed(self._public_key, "partial scores are asked for before a key")
         start = time.perf_counter()
-        rows = self._rows_of(message)
+        rows = self._rows_of(message.round, message["purpose"])
         scores = self._partial_scores(rows)
         before = None if message["sealed"] is None else self._opened("scores_so_far", message["sealed"], message.round)
         if message["purpose"] == _SCORE:
@@ -239,13 +242,13 @@ class LogisticParty(DataParty):
 
     def _on_residuals(self, message: Message) -> bytes:
         key = needed(self._public_key, "residuals are asked for before a key")
-        rows = self._rows_of(message)
+        rows = self._rows_of(message.round, message["purpose"])
         start = time.perf_counter()
         data = self._opened("scores_so_far", message["sealed"], message.round)
         hosts = self._current_task()["parties"] - 1
         if message["purpose"] == _SCORE:
             total, _ = self._added_scores(key, self._partial_scores(rows), data)
-            boxes, arrays, plain = {}, [total], 0.0
+            boxes, arrays, plain = dict[str, bytes](), [total], 0.0
         else:
             features = self._read_features(data, len(rows), hosts)
             boxes, arrays, plain = self._residuals(message, rows, features)
@@ -279,7 +282,7 @@ class LogisticParty(DataParty):
     def _on_gradient(self, message: Message) -> bytes:
         key, codec = needed(self._public_key, "a gradient is asked for before a key"), self._codec()
         start = time.perf_counter()
-        rows = self._current_batches().rows_of(message.round)
+        rows = self._rows_of(message.round, _TRAIN)
         data = self._opened("residuals_for", message["sealed"], message.round)
         scale_bits = self._current_task()["parties"] * codec.scale_bits
         residuals = read_array(key, data, (len(rows),), codec, scale_bits, GUEST)
@@ -298,7 +301,7 @@ class LogisticParty(DataParty):
         self, message: Message, rows: NDArray[np.intp], arrays: Sequence[CipherArray], plain_loss: float
     ) -> bytes:
         """Return arrays' numbers, masked, sealed to the arbiter; and remember how to read the answer."""
-        purpose = "train" if message.kind == "gradient" else message["purpose"]
+        purpose = _TRAIN if message.kind == "gradient" else message["purpose"]
         data, masks = masked(arrays)
         # Of packed numbers the bound holds for each slot; whole plaintexts have only that of the modulus.
         packed = isinstance(arrays[0].codec, Packed)
@@ -425,16 +428,17 @@ class LogisticParty(DataParty):
 
     # Small parts.
 
-    def _rows_of(self, message: Message) -> NDArray[np.intp]:
-        if message["purpose"] == _SCORE:
+    def _rows_of(self, step: int, purpose: str) -> NDArray[np.intp]:
+        """Return the rows of a step, which must be one of that purpose by the accepted plan."""
+        if purpose == _SCORE:
             return np.arange(len(self._table.ids))
         batches = self._current_batches()
         most = self._current_task()["max_iterations"]
-        if batches.epoch_of(message.round) >= most:
-            raise ProtocolError(f"step {message.round}: the plan that this party accepted ends after epoch {most}")
-        if batches.validates(message.round) != (message["purpose"] == _VALIDATE):
-            raise ProtocolError(f"step {message.round}: it is no step to {message['purpose']} by the accepted plan")
-        return batches.rows_of(message.round)
+        if batches.epoch_of(step) >= most:
+            raise ProtocolError(f"step {step}: the plan that this party accepted ends after epoch {most}")
+        if step < 1 or batches.validates(step) != (purpose == _VALIDATE):
+            raise ProtocolError(f"step {step}: it is no step to {purpose} by the plan that this party accepted")
+        return batches.rows_of(step)
 
     def _partial_scores(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         return self._table.inputs[rows] @ self._state.coefficients + self._state.intercept

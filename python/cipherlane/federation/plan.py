@@ -274,8 +274,7 @@ def _closed(top: Section, plan: Plan, source: str) -> Plan:
     top.close()
     if plan.logistic is not None and plan.guest.label_column is None:
         raise ValueError(
-            f"{source}: [parties.{plan.guest.name}]: label_column is missing; logistic regression needs the guest's "
-            "labels"
+            f"{source}: [parties.{plan.guest.name}]: label_column is missing; it names what is to be predicted"
         )
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}", plan.name) is None:
         raise top.error("name", "1 to 64 letters, digits, spaces, dots, dashes or underscores")

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,6 @@ from sklearn.metrics import log_loss, roc_auc_score, roc_curve
 
 from cipherlane.files import write_whole
 from cipherlane.vertical.separable_logistic import logistic
-
-if TYPE_CHECKING:
-    import pandas
 
 COLUMNS = ("index", "label", "predict_result", "predict_score", "predict_detail", "type")
 _THRESHOLD = 0.5
@@ -66,7 +63,7 @@ class Predictions:
         --------
         >>> found = Predictions(("a",), ("1",), ("0", "1"), np.array([2.0]), ("test",))
         >>> found.columns()["predict_result"], found.columns()["predict_detail"]
-        (['1'], [{'0': 0.11920292, '1': 0.88079708}])
+        (['1'], [{'0': 0.119202922, '1': 0.880797078}])
         """
         positive = [float(f"{p:.9g}") for p in self.probabilities]
         negative = [float(f"{p:.9g}") for p in logistic(-self.scores)]
@@ -81,9 +78,9 @@ class Predictions:
             "type": list(self.types),
         }
 
-    def to_pandas(self) -> pandas.DataFrame:
+    def to_pandas(self) -> Any:
         """Return `columns` as a pandas data frame; pandas must be installed."""
-        import pandas
+        import pandas  # type: ignore[import-untyped, unused-ignore]
 
         return pandas.DataFrame(self.columns(), columns=list(COLUMNS))
 

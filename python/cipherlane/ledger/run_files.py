@@ -39,7 +39,12 @@ def version_file(run: Path) -> Path:
     return run / "models" / "version.json"
 
 
-def results_file(run: Path, role: str) -> Path | None:
-    """Return what else a member ends a run with, and vouches for."""
-    names = {"coordinator": METRICS_FILE, "guest": "assignments.csv"}
-    return run / names[role] if role in names else None
+def results_file(run: Path, role: str, predicts: bool | None = None) -> Path | None:
+    """Return what else a member ends a run with, and vouches for.
+
+    The guest has either predicted classes of its rows or assigned components; None for `predicts` looks which.
+    """
+    if role != "guest":
+        return run / METRICS_FILE if role == "coordinator" else None
+    predictions = run / "predictions.csv"
+    return predictions if (predictions.is_file() if predicts is None else predicts) else run / "assignments.csv"

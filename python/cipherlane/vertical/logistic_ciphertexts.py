@@ -69,7 +69,7 @@ def encrypted_loss(
     """Return sum_i s_i (log(1 + exp(u_i)) - y_i u_i) as an encrypted part, shape (1,), and a plain part to add."""
     factors, constants = kernel.loss_factors(scores, labels)
     flat = (weights[:, None] * factors).reshape(1, -1)
-    return flat @ features.reshape(-1), float((weights * constants).sum())
+    return _times(flat, features.reshape(-1)), float((weights * constants).sum())
 
 
 def encrypted_gradient(inputs: NDArray[np.float64], residuals: CipherArray) -> CipherArray:
@@ -86,12 +86,17 @@ def encrypted_gradient(inputs: NDArray[np.float64], residuals: CipherArray) -> C
             binned.append(column)
             segments.append((values, places.reshape(-1)))
     others = [column for column in range(inputs.shape[1]) if column not in set(binned)]
-    parts = [np.ascontiguousarray(inputs[:, others].T) @ residuals] if others else []
+    parts = [_times(inputs[:, others].T, residuals)] if others else []
     if binned:
         sums = concatenate([residuals.segment_sum(places, len(values)) for values, places in segments])
-        parts.append(_block_rows([values for values, _ in segments]) @ sums)
+        parts.append(_times(_block_rows([values for values, _ in segments]), sums))
     order = np.argsort(np.array([*others, *binned]))
     return concatenate(parts)[order]
+
+
+def _times(matrix: NDArray[np.float64], array: CipherArray) -> CipherArray:
+    """Return ``matrix @ array``, which numpy's types take for an array of numbers."""
+    return array.__rmatmul__(matrix)
 
 
 def _block_rows(rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

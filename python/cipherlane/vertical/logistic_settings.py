@@ -59,7 +59,7 @@ class LogisticSettings:
     patience: int = 0
     validation: float = 0.0
     terms: int = 6
-    reach: float = 8.0
+    reach: float = 6.0
     seed: int = 0
 
     def rate(self, epoch: int) -> float:

@@ -40,7 +40,7 @@ class Batches:
             A batch would be larger than the rows that there are to train on, or too few rows are left.
         """
         order = np.random.default_rng(settings.seed).permutation(rows)
-        held_out = int(round(settings.validation * rows))
+        held_out = round(settings.validation * rows)
         training, validation = order[held_out:], order[:held_out]
         if settings.validation and not held_out:
             raise ProtocolError(f"logistic.validation: a share of {settings.validation} of {rows} rows is no row")
