@@ -71,9 +71,10 @@ def prediction_section(quality: Mapping[str, Any] | None) -> str:
     curve = line_chart(
         "Receiver operating characteristic",
         "false positives, percent of negatives",
-        "true positives, share of positives",
+        "true positives, percent of positives",
         range(101),
-        _true_rates(quality["roc"]),
+        [100 * rate for rate in _true_rates(quality["roc"])],
+        least=0.0,
     )
     return section("The predictions", f"<p>{_LABELS_USED}</p>", facts(_figures(quality)), charts(curve), counts)
 

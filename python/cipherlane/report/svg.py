@@ -23,15 +23,17 @@ class Series:
     values: Sequence[float]
 
 
-def line_chart(title: str, x_label: str, y_label: str, xs: Sequence[int], ys: Sequence[float]) -> str:
-    """Return a figure with one line through the points (x, y).
+def line_chart(
+    title: str, x_label: str, y_label: str, xs: Sequence[int], ys: Sequence[float], *, least: float = math.inf
+) -> str:
+    """Return a figure with one line through the points (x, y), and ``least`` on its vertical axis.
 
     Examples
     --------
     >>> "polyline" in line_chart("Convergence", "round", "mean log-likelihood", [1, 2], [-10.5, -9.9])
     True
     """
-    frame = _Frame(min(xs), max(xs), min(ys), max(ys))
+    frame = _Frame(min(xs), max(xs), min(*ys, least), max(ys))
     points = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in zip(xs, ys, strict=True))
     body = [f'<polyline points="{points}" fill="none" stroke="{COLOURS[0]}" stroke-width="2"/>']
     if len(xs) <= 60:
