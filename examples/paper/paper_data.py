@@ -102,8 +102,8 @@ class Dataset:
         return paths
 
 
-def breast(folds: int, epochs: int) -> Dataset:
-    """The paper's data: 569 tumours; the event is a benign one."""
+def breast(folds: int, epochs: int, used: int | None = None) -> Dataset:
+    """The paper's data: 569 tumours; the event is a benign one. Of the folds, the first `used` are run."""
     columns, values, labels = {}, {}, []
     for party in ("guest", "host"):
         with (EXAMPLE / f"{party}.csv").open(newline="", encoding="utf-8") as stream:
@@ -120,15 +120,15 @@ def breast(folds: int, epochs: int) -> Dataset:
         columns=columns,
         values=values,
         labels=truth,
-        folds=_folds(truth, folds),
+        folds=_folds(truth, folds)[:used],
         settings=Settings(epochs=epochs),
     )
 
 
-def digits(rows: int | None, folds: int, epochs: int) -> Dataset:
+def digits(folds: int, epochs: int) -> Dataset:
     """Handwritten digits; the guest has the left half of each picture, and the event is an even digit."""
     found = load_digits()
-    pixels, truth = found.data[:rows], (found.target[:rows] % 2 == 0).astype(np.int64)
+    pixels, truth = found.data, (found.target % 2 == 0).astype(np.int64)
     inked = (pixels > 0).sum(axis=0) >= 0.02 * len(pixels)
     left = np.arange(pixels.shape[1]) % 8 < 4
     chosen = {"guest": np.flatnonzero(inked & left), "host": np.flatnonzero(inked & ~left)}
@@ -144,13 +144,11 @@ def digits(rows: int | None, folds: int, epochs: int) -> Dataset:
         folds=_folds(truth, folds),
         # Ten components, as there are ten digits. So few rows a component leave covariances of 25 columns nearly
         # singular, hence the regularisation.
-        settings=Settings(
-            components=10, regularisation=0.5, threshold=0.02, batch=128 if rows is None else 32, epochs=epochs
-        ),
+        settings=Settings(components=10, regularisation=0.5, threshold=0.02, batch=128, epochs=epochs),
     )
 
 
-def synthetic(rows: int, tested: int, logistic_rows: int, epochs: int) -> Dataset:
+def synthetic(rows: int, tested: int, logistic_rows: int, batch: int, epochs: int) -> Dataset:
     """Two Gaussian classes of equal covariance, independent across parties given the class: both models are true.
 
     The classes are sqrt(2) 1.6 apart in Mahalanobis distance, 1.6 at each party: the best AUC is Phi(1.6) = 0.945
@@ -185,7 +183,7 @@ def synthetic(rows: int, tested: int, logistic_rows: int, epochs: int) -> Datase
             tolerance=1e-4,
             iterations=40,
             threshold=0.02,
-            batch=logistic_rows // 20,
+            batch=batch,
             rate=0.3,
             epochs=epochs,
             logistic_rows=logistic_rows,

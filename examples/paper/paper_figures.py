@@ -66,8 +66,11 @@ class Figure:
 
     def write(self, directory: Path) -> list[Path]:
         """Write it as SVG and PNG."""
-        drawing = Drawing(figsize=(7.2, 1.4 + 0.42 * self.lines if self.lines else 4.6), layout="constrained")
+        height = 1.4 + 0.36 * self.lines if self.lines else 4.6
+        drawing = Drawing(figsize=(8.6 if self.lines else 7.2, height))
         FigureCanvasAgg(drawing)
+        # Room in inches for titles below and above; measuring it would draw every figure twice.
+        drawing.subplots_adjust(0.44 if self.lines else 0.12, 0.62 / height, 0.97, 1 - 0.42 / height)
         axes = drawing.add_subplot()
         axes.set_title(self.title)
         axes.set_xlabel(self.x_label)
@@ -182,7 +185,9 @@ class ShareCurves(Figure):
         """Draw it on axes of matplotlib."""
         axes.plot([0, 1], [0, 1], color="#8a98a5", linestyle="--", linewidth=0.8)
         for curve, colour in zip(self.curves, COLOURS, strict=False):
-            axes.plot(curve.xs, curve.ys, color=colour, label=curve.name, marker="o" if curve.marked else None, markersize=4)
+            axes.plot(
+                curve.xs, curve.ys, color=colour, label=curve.name, marker="o" if curve.marked else None, markersize=4
+            )
         axes.legend(frameon=False)
 
 
@@ -218,9 +223,14 @@ class Intervals(Figure):
 def figure_6(run: BinningRun) -> Figure:
     """Events and non-events by bin."""
     table = next(table for table in run.result.tables["guest"] if table.column == COLUMN)
-    series = [Series("event (benign)", table.events.tolist()), Series("non-event (malignant)", table.non_events.tolist())]
+    series = [
+        Series("event (benign)", table.events.tolist()),
+        Series("non-event (malignant)", table.non_events.tolist()),
+    ]
     labels = [str(k + 1) for k in range(len(table.events))]
-    return StandingBars("figure_6", f"Figure 6: events and non-events by bin of {COLUMN}", "bin", "rows", labels, series)
+    return StandingBars(
+        "figure_6", f"Figure 6: events and non-events by bin of {COLUMN}", "bin", "rows", labels, series
+    )
 
 
 def figure_7(run: BinningRun) -> Figure:

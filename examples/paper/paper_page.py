@@ -229,7 +229,9 @@ def _open() -> str:
 def _files(report: Report) -> str:
     lines = [f"tables/{one.key}.csv: {one.title}" for one in report.tables.values()]
     lines += [f"figures/{key}.svg and .png: {one.title}" for key, one in report.figures.items()]
-    return section("Files beside this page", f"<details><summary>{len(lines)} tables and figures</summary>{notes(lines)}</details>")
+    return section(
+        "Files beside this page", f"<details><summary>{len(lines)} tables and figures</summary>{notes(lines)}</details>"
+    )
 
 
 def _table(one: Table, rows: Sequence[tuple[str, ...]] | None = None) -> str:

@@ -70,7 +70,12 @@ def mixture_rivals(dataset: Dataset, fold: int) -> dict[str, Said]:
         tolerance=settings.tolerance,
         iterations=settings.iterations,
     )
-    found = {"pooled, block-diagonal, same start": (same.predict_proba(pooled[training]), same.predict_proba(pooled[testing]))}
+    found = {
+        "pooled, block-diagonal, same start": (
+            same.predict_proba(pooled[training]),
+            same.predict_proba(pooled[testing]),
+        )
+    }
     for name, values in {
         "pooled, full covariance": pooled,
         "guest's columns alone": parties["guest"],

@@ -97,7 +97,11 @@ def values_table(run: BinningRun) -> Table:
     ]
     rows.sort(key=lambda row: -float(row[3]))
     return Table(
-        "information_values", "Information value of every column", ("party", "column", "bins", "iv", "kept"), rows, (2, 3)
+        "information_values",
+        "Information value of every column",
+        ("party", "column", "bins", "iv", "kept"),
+        rows,
+        (2, 3),
     )
 
 
@@ -166,7 +170,11 @@ def curves_tables(comparisons: Sequence[Comparison]) -> list[Table]:
     return [
         Table("roc", "Points of every ROC curve", (*where, "false_positive_rate", "true_positive_rate"), roc, (3, 4)),
         Table(
-            "calibration", "Points of every calibration", (*where, "probability", "events", "rows"), calibrated, (3, 4, 5)
+            "calibration",
+            "Points of every calibration",
+            (*where, "probability", "events", "rows"),
+            calibrated,
+            (3, 4, 5),
         ),
     ]
 
