@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pooled import fit_pooled
 
 from cipherlane.federation import Progress, Run, train
 from cipherlane.federation.assignments import compare_with_labels
 from cipherlane.vertical.starts import initial_responsibilities
 from cipherlane.vertical.tables import Preprocessing, Table, read_csv
+
+from pooled import fit_pooled
 
 HERE = Path(__file__).resolve().parent
 WORK = {

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
 from paper_data import Dataset
 from paper_measures import Bootstrap, Interval, Measures, measure
 from paper_parties import FoldResult, Parties

@@ -10,9 +10,6 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Drawing
-from paper_compare import FEDERATED, LOGISTIC, MIXTURE, POOLED, ROUNDED, TRUTH, Comparison
-from paper_measures import calibration, roc_points
-from paper_tables import COLUMN
 
 from cipherlane.federation import BinningRun
 from cipherlane.report.svg import (
@@ -28,6 +25,12 @@ from cipherlane.report.svg import (
     standing_bars,
 )
 
+from paper_compare import FEDERATED, LOGISTIC, MIXTURE, POOLED, ROUNDED, TRUTH, Comparison
+from paper_measures import calibration, roc_points
+from paper_tables import COLUMN
+
+# Bins of a calibration with fewer rows than this would show chance.
+FEWEST_DRAWN = 5
 _SHOWN = {
     LOGISTIC: (FEDERATED, POOLED[LOGISTIC], "guest's columns alone", "host's columns alone"),
     MIXTURE: (
@@ -277,7 +280,7 @@ def model_figures(comparison: Comparison) -> list[Figure]:
         )
         calibrated = []
         for name in _CALIBRATED[kind]:
-            points = calibration(comparison.labels, found[name][0])
+            points = [p for p in calibration(comparison.labels, found[name][0]) if p[2] >= FEWEST_DRAWN]
             calibrated.append(Curve(name, [p[0] for p in points], [p[1] for p in points], marked=True))
         figures.append(
             ShareCurves(

@@ -5,11 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from paper_compare import FEDERATED, LOGISTIC, MIXTURE, POOLED, ROUNDED, WITHIN, Comparison
-from paper_figures import Figure
-from paper_notes import INCONSISTENT, OPEN
-from paper_tables import PREDICTIONS_SHOWN, Table, agrees_with_print
-
 from cipherlane.report.html_parts import (
     Markup,
     cards,
@@ -23,6 +18,11 @@ from cipherlane.report.html_parts import (
     text,
     verdict,
 )
+
+from paper_compare import FEDERATED, LOGISTIC, MIXTURE, POOLED, ROUNDED, WITHIN, Comparison
+from paper_figures import FEWEST_DRAWN, Figure
+from paper_notes import INCONSISTENT, OPEN
+from paper_tables import PREDICTIONS_SHOWN, Table, agrees_with_print
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,15 @@ def _head(report: Report) -> str:
     rows = sum(len(training) for c in report.comparisons for training, _ in c.dataset.folds[:1])
     return (
         "<header><h1>Two parties, one model: the paper's experiment</h1>"
-        f"<p>Binning with WoE and IV, selection, logistic regression and a Gaussian mixture between a guest and a host; "
+        "<p>Binning with WoE and IV, selection, logistic regression and a Gaussian mixture between a "
+        "guest and a host; "
         f"keys of {report.key_bits} bits. {text(report.about)}</p></header>"
         + cards(
             [
                 ("data sets", str(len(report.comparisons))),
-                ("rows of their first training sets", f"{rows:,}"),
-                ("AUC, federated logistic regression", f"{breast.measures[LOGISTIC][FEDERATED].auc.value:.4f}"),
-                ("AUC, federated mixture", f"{breast.measures[MIXTURE][FEDERATED].auc.value:.4f}"),
+                ("rows trained on, first folds", f"{rows:,}"),
+                ("breast cancer: AUC, logistic regression", f"{breast.measures[LOGISTIC][FEDERATED].auc.value:.4f}"),
+                ("breast cancer: AUC, mixture", f"{breast.measures[MIXTURE][FEDERATED].auc.value:.4f}"),
                 ("the whole experiment", in_seconds(report.seconds)),
             ]
         )
@@ -95,7 +96,8 @@ def _verdicts(report: Report) -> str:
     return section(
         "In short",
         table(("claim", f"found (good: AUC at most {WITHIN} below)"), rows),
-        "<p>In brackets: the 95 % interval of the difference. What each party reaches alone is below, and where it is as "
+        "<p>In brackets: the 95 % interval of the difference. What each party reaches alone is "
+        "below, and where it is as "
         "good, federation was not worth it.</p>",
     )
 
@@ -104,8 +106,10 @@ def _binning(report: Report) -> str:
     names = ("figure_6", "figure_7")
     return section(
         "Binning: Table 1, Figures 6 and 7",
-        "<p>All 569 rows of the paper's data, ten bins of equal frequency. The guest's x0 is binned by the guest itself; "
-        "columns of the host by sums of encrypted labels. WoE here has the paper's sign, ln(non-event rate / event rate), and "
+        "<p>All 569 rows of the paper's data, ten bins of equal frequency. The guest's x0 is binned "
+        "by the guest itself; "
+        "columns of the host by sums of encrypted labels. WoE here has the paper's sign, "
+        "ln(non-event rate / event rate), and "
         "IV is that of the bin alone.</p>",
         _table(report.tables["table_1"]),
         charts(*(report.figures[name].html() for name in names)),
@@ -127,40 +131,55 @@ def _predictions(report: Report) -> str:
     return section(
         "Predictions: Table 2",
         f"<p>The logistic regression on the {sum(map(len, selected.values()))} columns with an information value above "
-        f"{report.comparisons[0].dataset.settings.threshold}: {len(selected['guest'])} of the guest, {len(selected['host'])} "
+        f"{report.comparisons[0].dataset.settings.threshold}: {len(selected['guest'])} of the guest, "
+        f"{len(selected['host'])} "
         f"of the host. The first {len(shown) // 2} rows of each type; all {len(whole.rows)} are in table_2.csv.</p>",
         _table(whole, shown),
     )
 
 
 def _comparison(report: Report, c: Comparison) -> str:
-    key, settings = c.dataset.key, c.dataset.settings
-    folds = len(c.dataset.folds)
-    how = (
-        f"{folds}-fold cross-validation, stratified: every row is judged by models that were not trained on it"
-        if folds > 1
-        else f"trained on {len(c.dataset.folds[0][0]):,} rows, judged on {len(c.labels):,} others"
-    )
-    few = "" if settings.logistic_rows is None else f" on the first {settings.logistic_rows:,} of the training rows,"
-    parts = [
-        f"<p>{text(c.dataset.what[0].upper() + c.dataset.what[1:])}; event: {text(c.dataset.event)}. Judged by {how}. "
-        if folds > 1
-        else f"<p>{text(c.dataset.what[0].upper() + c.dataset.what[1:])}; event: {text(c.dataset.event)}. "
-        f"{how[0].upper() + how[1:]}. ",
-        f"Intervals are the 2.5 and 97.5 percentiles of {report.resamples:,} bootstrap resamples of the rows judged, the same "
-        f"for all models. Logistic regression:{few} {settings.epochs} epochs, batches of {settings.batch}, rate "
-        f"{settings.rate}. Mixture: {settings.components} components, at most {settings.iterations} iterations, tolerance "
-        f"{settings.tolerance}, regularisation {settings.regularisation}.</p>",
-        charts(report.figures[f"auc_{key}"].html()),
-    ]
+    key = c.dataset.key
+    parts = [_about(report, c), charts(report.figures[f"auc_{key}"].html())]
     for kind in (LOGISTIC, MIXTURE):
         file = kind.split()[0]
         parts += [
-            f"<h3>{text(kind[0].upper() + kind[1:])}</h3>",
+            f"<h3>{text(_upper(kind))}</h3>",
             _measures(c, kind),
-            charts(*(report.figures[f"{name}_{file}_{key}"].html() for name in ("roc", "calibration", "convergence"))),
+            charts(*(report.figures[f"{name}_{file}_{key}"].html() for name in ("roc", "calibration"))),
         ]
+    parts += [
+        "<h3>Convergence, first fold</h3>",
+        charts(*(report.figures[f"convergence_{kind.split()[0]}_{key}"].html() for kind in (LOGISTIC, MIXTURE))),
+    ]
     return section(c.dataset.title, *parts)
+
+
+def _about(report: Report, c: Comparison) -> str:
+    settings, (training, _) = c.dataset.settings, c.dataset.folds[0]
+    folds = len(c.dataset.folds)
+    judged = (
+        f"Judged by {folds}-fold cross-validation, stratified: every row by models that were not trained on it."
+        if folds > 1
+        else f"Trained on {len(training):,} rows, judged on {len(c.labels):,} others."
+    )
+    few = f" on the first {settings.logistic_rows:,} of those rows" if settings.logistic_rows else ""
+    sentences = [
+        f"{text(_upper(c.dataset.what))}. Event: {text(c.dataset.event)}. {judged}",
+        f"Intervals are the 2.5 and 97.5 percentiles over {report.resamples:,} bootstrap resamples of the rows judged, "
+        "the same resamples for all models.",
+        f"Logistic regression{few}: columns with an information value above {settings.threshold}, "
+        f"{settings.epochs} epochs, batches of {settings.batch}, rate {settings.rate}, scikit-learn's "
+        "penalty with C = 1.",
+        f"Mixture: all columns, {settings.components} components, at most {settings.iterations} iterations, tolerance "
+        f"{settings.tolerance}, regularisation {settings.regularisation}.",
+        f"Calibration: ten bins of equal width; those with fewer than {FEWEST_DRAWN} rows are not drawn.",
+    ]
+    return f"<p>{' '.join(sentences)}</p>"
+
+
+def _upper(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def _measures(c: Comparison, kind: str) -> str:
@@ -183,7 +202,8 @@ def _measures(c: Comparison, kind: str) -> str:
 def _differences(report: Report) -> str:
     return section(
         "What federation adds",
-        "<p>AUC of the federation less that of each other model, on the same resamples. An interval on one side of 0 is a "
+        "<p>AUC of the federation less that of each other model, on the same resamples. An interval "
+        "on one side of 0 is a "
         "difference that these rows can show.</p>",
         _table(report.tables["differences"]),
     )
@@ -208,8 +228,10 @@ def _cost(report: Report) -> str:
     head = ("data", "step", "rows", "columns", "rounds", "time", "messages", "traffic", "ciphertexts")
     return section(
         "Time and traffic",
-        "<p>Of the first fold. All roles run in one process in turn, every message serialised, sealed and checked as between "
-        "institutions; a network would add its own time. Reading files is left out of training and binning, and in the time "
+        "<p>Of the first fold. All roles run in one process in turn, every message serialised, "
+        "sealed and checked as between "
+        "institutions; a network would add its own time. Reading files is left out of training and "
+        "binning, and in the time "
         "of predicting and scoring. Ciphertexts are counted where the coordinator counts them.</p>",
         table(head, rows, range(2, 9)),
         charts(*(report.figures[name].html() for name in ("time", "traffic"))),

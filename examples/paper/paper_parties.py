@@ -1,4 +1,4 @@
-"""The federation's side of the experiment: binning, selection, logistic regression and mixture on the rows of a fold."""
+"""The federation's side: binning, selection, logistic regression and mixture on the rows of a fold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from paper_data import Dataset, Rows
 
 from cipherlane.federation import (
     BinningRun,
@@ -29,6 +28,8 @@ from cipherlane.federation import (
 )
 from cipherlane.federation.run_store import JOINT_MODEL, model_file
 from cipherlane.progress import ProgressPrinter
+
+from paper_data import Dataset
 
 Reals = NDArray[np.float64]
 PARTIES = ("guest", "host")
@@ -172,11 +173,11 @@ key_bits = {self.key_bits}
 {_parties(folder)}"""
 
 
-def bin_example(directory: Path, example: Path, key_bits: int) -> BinningRun:
+def bin_example(directory: Path, example: Path, threshold: float, key_bits: int) -> BinningRun:
     """Bin the example's whole files, as the paper's tables have them."""
     plan = f"""name = "table-1"
 [binning]
-threshold = 0.1
+threshold = {threshold}
 [privacy]
 tell_names = true
 [encryption]

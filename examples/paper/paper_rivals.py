@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from paper_data import Dataset, Settings
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
 
 from cipherlane.vertical.starts import initial_responsibilities
+
+from paper_data import Dataset, Settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "breast_cancer"))
 
@@ -36,7 +37,7 @@ def logistic_rivals(dataset: Dataset, fold: int, selected: dict[str, tuple[str, 
     }
     tables = {
         "pooled columns": (np.hstack(list(chosen.values())), few),
-        "pooled, columns not selected": (np.hstack(list(dataset.values.values())), few),
+        "pooled, without selection": (np.hstack(list(dataset.values.values())), few),
         "guest's columns alone": (chosen["guest"], few),
         "host's columns alone": (chosen["host"], few),
     }

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from paper_compare import Comparison
-from paper_measures import calibration, roc_points
 
 from cipherlane.federation import BinningRun, bins_of
+
+from paper_compare import Comparison
+from paper_measures import calibration, roc_points
 
 COLUMN = "x0"
 BINS = 10

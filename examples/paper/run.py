@@ -17,6 +17,10 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import cipherlane as cl
+from cipherlane.federation import BinningRun
+from cipherlane.paillier.public_key import WeakKeyWarning
+
 import paper_data
 from paper_compare import Comparison, compare
 from paper_data import EXAMPLE, Dataset
@@ -44,10 +48,6 @@ from paper_tables import (
     values_table,
 )
 
-import cipherlane as cl
-from cipherlane.paillier.public_key import WeakKeyWarning
-from cipherlane.federation import BinningRun
-
 DEFAULT = Path(__file__).parents[2] / "build" / "paper"
 RUNS = "runs"
 
@@ -63,7 +63,7 @@ def main() -> int:
     out = clean(options.out)
     clock = Clock()
     clock.tell("binning of the paper's whole data: Table 1")
-    whole = bin_example(out / RUNS, EXAMPLE, key_bits)
+    whole = bin_example(out / RUNS, EXAMPLE, datasets[0].settings.threshold, key_bits)
     comparisons = [compare(dataset, out / RUNS, key_bits, resamples, clock.tell) for dataset in datasets]
     clock.tell("tables, figures and report")
     tables = {table.key: table for table in all_tables(whole, comparisons)}
