@@ -63,17 +63,19 @@ class Figure:
         raise NotImplementedError
 
     @property
-    def lines(self) -> int:
-        """How many lines of a chart that lies it has; 0 for others."""
-        return 0
+    def names(self) -> Sequence[str]:
+        """What stands at the left of a chart that lies, one a line; nothing for others."""
+        return ()
 
     def write(self, directory: Path) -> list[Path]:
         """Write it as SVG and PNG."""
-        height = 1.4 + 0.36 * self.lines if self.lines else 4.6
-        drawing = Drawing(figsize=(8.6 if self.lines else 7.2, height))
+        height = 1.4 + 0.36 * len(self.names) if self.names else 4.6
+        width = 8.6 if self.names else 7.2
+        drawing = Drawing(figsize=(width, height))
         FigureCanvasAgg(drawing)
-        # Room in inches for titles below and above; measuring it would draw every figure twice.
-        drawing.subplots_adjust(0.44 if self.lines else 0.12, 0.62 / height, 0.97, 1 - 0.42 / height)
+        # Room in inches for text around the axes; measuring it would draw every figure twice.
+        left = 0.3 + 0.078 * max(map(len, self.names)) if self.names else 0.86
+        drawing.subplots_adjust(left / width, 0.62 / height, 0.97, 1 - 0.42 / height)
         axes = drawing.add_subplot()
         axes.set_title(self.title)
         axes.set_xlabel(self.x_label)
@@ -109,7 +111,8 @@ class StandingBars(Figure):
         for part, colour in zip(self.series, COLOURS, strict=False):
             axes.bar(self.labels, part.values, bottom=below, color=colour, label=part.name)
             below = [a + b for a, b in zip(below, part.values, strict=True)]
-        axes.legend(frameon=False)
+        axes.set_ylim(0, 1.15 * max(below))
+        axes.legend(frameon=False, ncols=2, loc="upper center")
 
 
 @dataclass(frozen=True)
@@ -137,9 +140,9 @@ class LyingBars(Figure):
     series: Sequence[Series]
 
     @property
-    def lines(self) -> int:
-        """One a label."""
-        return len(self.labels)
+    def names(self) -> Sequence[str]:
+        """The labels."""
+        return self.labels
 
     def html(self) -> str:
         """Return it for the page."""
@@ -152,9 +155,9 @@ class LyingBars(Figure):
             axes.barh(places, part.values, left=left, color=colour, label=part.name)
             left = [a + b for a, b in zip(left, part.values, strict=True)]
         axes.set_yticks(places, self.labels)
-        axes.invert_yaxis()
+        axes.set_ylim(len(self.labels) - 0.4, -0.6)
         if len(self.series) > 1:
-            axes.legend(frameon=False)
+            axes.legend(frameon=False, loc="lower right")
 
 
 @dataclass(frozen=True)
@@ -202,9 +205,9 @@ class Intervals(Figure):
     groups: Sequence[str]
 
     @property
-    def lines(self) -> int:
-        """One an interval."""
-        return len(self.intervals)
+    def names(self) -> Sequence[str]:
+        """Of the intervals."""
+        return [one.name for one in self.intervals]
 
     def html(self) -> str:
         """Return it for the page."""
@@ -218,7 +221,7 @@ class Intervals(Figure):
             shown.add(one.group)
             axes.plot([one.low, one.high], [place, place], color=COLOURS[one.group], linewidth=2.5)
             axes.plot([one.value], [place], "o", color=COLOURS[one.group], label=label)
-        axes.set_yticks(range(len(self.intervals)), [one.name for one in self.intervals])
+        axes.set_yticks(range(len(self.names)), self.names)
         axes.invert_yaxis()
         axes.legend(frameon=False)
 

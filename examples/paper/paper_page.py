@@ -134,7 +134,7 @@ def _predictions(report: Report) -> str:
         f"{report.comparisons[0].dataset.settings.threshold}: {len(selected['guest'])} of the guest, "
         f"{len(selected['host'])} "
         f"of the host. The first {len(shown) // 2} rows of each type; all {len(whole.rows)} are in table_2.csv.</p>",
-        _table(whole, shown),
+        table([name.replace("_", " ") for name in whole.head], shown, whole.numbers, texts=True),
     )
 
 
@@ -196,7 +196,9 @@ def _measures(c: Comparison, kind: str) -> str:
                 f"{m.brier:.4f}",
             )
         )
-    return table(("who", "AUC (95 %)", "accuracy", "adjusted Rand", "cross-entropy", "Brier"), rows, range(1, 6))
+    return table(
+        ("who", "AUC (95 %)", "accuracy", "adjusted Rand", "cross-entropy", "Brier"), rows, range(1, 6), texts=True
+    )
 
 
 def _differences(report: Report) -> str:
@@ -228,12 +230,10 @@ def _cost(report: Report) -> str:
     head = ("data", "step", "rows", "columns", "rounds", "time", "messages", "traffic", "ciphertexts")
     return section(
         "Time and traffic",
-        "<p>Of the first fold. All roles run in one process in turn, every message serialised, "
-        "sealed and checked as between "
-        "institutions; a network would add its own time. Reading files is left out of training and "
-        "binning, and in the time "
-        "of predicting and scoring. Ciphertexts are counted where the coordinator counts them.</p>",
-        table(head, rows, range(2, 9)),
+        "<p>Of the first fold. All roles run in one process in turn, every message serialised, sealed and checked as "
+        "between institutions; a network would add its own time. Reading files counts in predicting and scoring only. "
+        "Ciphertexts are told where the coordinator counts them.</p>",
+        table(head, rows, range(2, 9), texts=True),
         charts(*(report.figures[name].html() for name in ("time", "traffic"))),
     )
 
@@ -256,5 +256,5 @@ def _files(report: Report) -> str:
     )
 
 
-def _table(one: Table, rows: Sequence[tuple[str, ...]] | None = None) -> str:
-    return table([name.replace("_", " ") for name in one.head], one.rows if rows is None else rows, one.numbers)
+def _table(one: Table) -> str:
+    return table([name.replace("_", " ") for name in one.head], one.rows, one.numbers)
