@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paper_data import Dataset
-from paper_measures import Bootstrap, Interval, Measures, measure
+from paper_measures import Bootstrap, Interval, Measures, Said, measure
 from paper_parties import FoldResult, Parties
-from paper_rivals import Said, called, logistic_rivals, mixture_rivals
+from paper_rivals import called, logistic_rivals, mixture_rivals
 
 LOGISTIC, MIXTURE = "logistic regression", "mixture"
 FEDERATED = "federated"
@@ -29,10 +29,10 @@ class Comparison:
 
     Attributes
     ----------
-    labels
-        Of the rows tested on.
+    labels, folds
+        Of the rows tested on: the label, and the number of the fold that tests it.
     said
-        By kind of model, then by name: probabilities of the event and called classes of those rows.
+        By kind of model, then by name: what it says of those rows.
     measures
         The same keys.
     differences
@@ -43,6 +43,7 @@ class Comparison:
 
     dataset: Dataset
     labels: NDArray[np.int64]
+    folds: NDArray[np.int64]
     said: dict[str, dict[str, Said]]
     measures: dict[str, dict[str, Measures]]
     differences: dict[str, dict[str, Interval]]
@@ -55,7 +56,7 @@ class Comparison:
     def same_class(self, kind: str) -> float:
         """Return the share of rows that the federation and the pooled model call the same."""
         name = ROUNDED if kind == MIXTURE else FEDERATED
-        return float((self.said[kind][name][1] == self.said[kind][POOLED[kind]][1]).mean())
+        return float((self.said[kind][name].called == self.said[kind][POOLED[kind]].called).mean())
 
 
 def compare(
@@ -64,6 +65,7 @@ def compare(
     """Run the federation and its rivals on every fold, and measure both on the same rows."""
     rows = dataset.tested
     said: dict[str, dict[str, Said]] = {LOGISTIC: {}, MIXTURE: {}}
+    folds = np.zeros(len(rows), dtype=np.int64)
     first: FoldResult | None = None
     for number, (training, testing) in enumerate(dataset.folds):
         fold = f", fold {number + 1} of {len(dataset.folds)}" if len(dataset.folds) > 1 else ""
@@ -75,7 +77,7 @@ def compare(
         first = first or result
         told("what it is compared with")
         labels = dataset.labels[training]
-        logistic = {FEDERATED: (result.logistic, result.logistic > 0.5)}
+        logistic = {FEDERATED: result.logistic}
         mixture = {
             FEDERATED: called(result.trained, result.exact, labels),
             ROUNDED: called(result.trained, result.rounded, labels),
@@ -84,27 +86,34 @@ def compare(
         mixture |= mixture_rivals(dataset, number)
         if dataset.truth is not None:
             truth = dataset.truth[testing]
-            logistic[TRUTH] = mixture[TRUTH] = (truth, truth > 0.5)
+            logistic[TRUTH] = mixture[TRUTH] = Said(truth, np.log(truth) - np.log1p(-truth), truth > 0.5)
         places = np.searchsorted(rows, testing)
+        folds[places] = number
         for kind, found in ((LOGISTIC, logistic), (MIXTURE, mixture)):
-            for name, (probabilities, classes) in found.items():
-                whole = said[kind].setdefault(name, (np.full(len(rows), np.nan), np.zeros(len(rows), dtype=np.bool_)))
-                whole[0][places], whole[1][places] = probabilities, classes
+            for name, one in found.items():
+                whole = said[kind].setdefault(name, _nothing(len(rows)))
+                whole.probabilities[places], whole.ranks[places] = one.probabilities, one.ranks
+                whole.called[places] = one.called
     if first is None:
         raise ValueError(f"{dataset.key}: no fold to run")
-    return _measured(dataset, dataset.labels[rows], said, first, resamples)
+    return _measured(dataset, dataset.labels[rows], folds, said, first, resamples)
+
+
+def _nothing(rows: int) -> Said:
+    return Said(np.full(rows, np.nan), np.full(rows, np.nan), np.zeros(rows, dtype=np.bool_))
 
 
 def _measured(
     dataset: Dataset,
     labels: NDArray[np.int64],
+    folds: NDArray[np.int64],
     said: dict[str, dict[str, Said]],
     first: FoldResult,
     resamples: int,
 ) -> Comparison:
     measures, differences = {}, {}
     for kind, found in said.items():
-        drawn = Bootstrap(labels, {name: probabilities for name, (probabilities, _) in found.items()}, resamples)
-        measures[kind] = {name: measure(labels, *both, drawn.area(name)) for name, both in found.items()}
+        drawn = Bootstrap(labels, folds, {name: one.ranks for name, one in found.items()}, resamples)
+        measures[kind] = {name: measure(labels, one, drawn.area(name)) for name, one in found.items()}
         differences[kind] = {name: drawn.difference(FEDERATED, name) for name in found if name != FEDERATED}
-    return Comparison(dataset, labels, said, measures, differences, first)
+    return Comparison(dataset, labels, folds, said, measures, differences, first)

@@ -273,7 +273,10 @@ def model_figures(comparison: Comparison) -> list[Figure]:
     for kind, found in comparison.said.items():
         file = kind.split()[0]
         curves = [
-            Curve(name, *(points.tolist() for points in roc_points(comparison.labels, found[name][0])))
+            Curve(
+                name,
+                *(points.tolist() for points in roc_points(comparison.labels, comparison.folds, found[name].ranks)),
+            )
             for name in _SHOWN[kind]
         ]
         figures.append(
@@ -283,7 +286,7 @@ def model_figures(comparison: Comparison) -> list[Figure]:
         )
         calibrated = []
         for name in _CALIBRATED[kind]:
-            points = [p for p in calibration(comparison.labels, found[name][0]) if p[2] >= FEWEST_DRAWN]
+            points = [p for p in calibration(comparison.labels, found[name].probabilities) if p[2] >= FEWEST_DRAWN]
             calibrated.append(Curve(name, [p[0] for p in points], [p[1] for p in points], marked=True))
         figures.append(
             ShareCurves(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import adjusted_rand_score, brier_score_loss, log_loss, roc_auc_score, roc_curve
+from sklearn.metrics import adjusted_rand_score, brier_score_loss, log_loss, roc_curve
 
 Reals = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -37,20 +38,51 @@ class Measures:
     rand: float
 
 
+@dataclass(frozen=True)
+class Said:
+    """What a model says of rows it was not trained on.
+
+    Attributes
+    ----------
+    probabilities
+        Of the event, float64 of shape (n,).
+    ranks
+        What orders rows by how likely the event is: log-odds, which tell rows apart where probabilities are 0 or 1 to
+        the last digit of a float64.
+    called
+        Whether a row is called an event.
+    """
+
+    probabilities: Reals
+    ranks: Reals
+    called: NDArray[np.bool_]
+
+
 class Bootstrap:
     """Areas under the curve of many models on the same resampled rows.
 
-    The rows are drawn with replacement, the same for all models, so that differences are paired.
+    Rows are drawn with replacement, the same for all models, so that differences are paired. Models of different folds
+    need not have one scale: only rows of the same fold are held against each other, and the folds' areas averaged.
+
+    Parameters
+    ----------
+    labels
+        0 or 1 a row.
+    folds
+        The number of each row's fold.
+    ranks
+        By model: what orders the rows.
+    resamples
+        How many.
     """
 
-    def __init__(self, labels: Labels, probabilities: Mapping[str, Reals], resamples: int) -> None:
-        self._values = {name: float(roc_auc_score(labels, p)) for name, p in probabilities.items()}
-        places = {name: np.unique(p, return_inverse=True)[1] for name, p in probabilities.items()}
-        self._drawn: dict[str, list[float]] = {name: [] for name in probabilities}
+    def __init__(self, labels: Labels, folds: Labels, ranks: Mapping[str, Reals], resamples: int) -> None:
+        areas = {name: _Areas(labels, folds, values) for name, values in ranks.items()}
+        self._values = {name: area.of(np.ones(len(labels))) for name, area in areas.items()}
+        self._drawn: dict[str, list[float]] = {name: [] for name in ranks}
         for counts in _counts(len(labels), resamples):
-            events, others = counts * labels, counts * (1 - labels)
-            for name, place in places.items():
-                self._drawn[name].append(_area(np.bincount(place, events), np.bincount(place, others)))
+            for name, area in areas.items():
+                self._drawn[name].append(area.of(counts))
 
     def area(self, name: str) -> Interval:
         """Return a model's area under the curve."""
@@ -62,23 +94,27 @@ class Bootstrap:
         return Interval(self._values[name] - self._values[other], *_ends(drawn))
 
 
-def measure(labels: Labels, probabilities: Reals, called: NDArray[np.bool_], area: Interval) -> Measures:
-    """Return what is said of probabilities of the event, and of the class that the model calls."""
-    kept = np.clip(probabilities, _LEAST, 1 - _LEAST)
+def measure(labels: Labels, said: Said, area: Interval) -> Measures:
+    """Return what is told of a model."""
+    kept = np.clip(said.probabilities, _LEAST, 1 - _LEAST)
     return Measures(
         auc=area,
-        accuracy=float((called == labels).mean()),
+        accuracy=float((said.called == labels).mean()),
         log_loss=float(log_loss(labels, kept)),
-        brier=float(brier_score_loss(labels, probabilities)),
-        rand=float(adjusted_rand_score(labels, called)),
+        brier=float(brier_score_loss(labels, said.probabilities)),
+        rand=float(adjusted_rand_score(labels, said.called)),
     )
 
 
-def roc_points(labels: Labels, probabilities: Reals) -> tuple[Reals, Reals]:
-    """Return false and true positive rates, of a few hundred thresholds at most."""
-    false_rates, true_rates, _ = roc_curve(labels, probabilities)
-    shown = np.unique(np.linspace(0, len(false_rates) - 1, _CURVE_POINTS).astype(np.intp))
-    return false_rates[shown], true_rates[shown]
+def roc_points(labels: Labels, folds: Labels, ranks: Reals) -> tuple[Reals, Reals]:
+    """Return false positive rates and the folds' mean true positive rates."""
+    false_rates = np.linspace(0.0, 1.0, _CURVE_POINTS)
+    curves = []
+    for fold in np.unique(folds):
+        xs, ys, _ = roc_curve(labels[folds == fold], ranks[folds == fold])
+        curves.append(np.interp(false_rates, xs, ys))
+    true_rates: Reals = np.mean(curves, axis=0)
+    return np.append(0.0, false_rates), np.append(0.0, true_rates)
 
 
 def calibration(labels: Labels, probabilities: Reals) -> list[tuple[float, float, int]]:
@@ -98,10 +134,26 @@ def _counts(rows: int, resamples: int) -> Iterator[NDArray[np.int64]]:
         yield np.bincount(rng.integers(0, rows, rows), minlength=rows)
 
 
-def _area(events: Reals, others: Reals) -> float:
-    """Return the share of pairs in which the event stands higher, ties counted half, from counts by rising value."""
-    below = np.cumsum(others) - others
-    return float((events * (below + others / 2)).sum() / (events.sum() * others.sum()))
+class _Areas:
+    """The mean of the folds' areas under a model's curve, for rows that count so many times each."""
+
+    def __init__(self, labels: Labels, folds: Labels, ranks: Reals) -> None:
+        order = np.lexsort((ranks, folds))
+        new = np.append(True, (np.diff(folds[order]) != 0) | (np.diff(ranks[order]) != 0))
+        self._labels = labels
+        self._places = np.empty(len(labels), dtype=np.intp)
+        # Rows of a fold that rank alike have one place; places rise with the rank, fold by fold.
+        self._places[order] = np.cumsum(new) - 1
+        self._starts = np.flatnonzero(np.append(True, np.diff(folds[order][new]) != 0))
+
+    def of(self, counts: NDArray[Any]) -> float:
+        """Return the share of pairs of the same fold in which the event ranks higher, ties counted half."""
+        events = np.bincount(self._places, counts * self._labels)
+        others = np.bincount(self._places, counts * (1 - self._labels))
+        higher = np.add.reduceat(events * (np.cumsum(others) - others / 2), self._starts)
+        all_events, all_others = np.add.reduceat(events, self._starts), np.add.reduceat(others, self._starts)
+        earlier = np.cumsum(all_others) - all_others
+        return float(((higher / all_events - earlier) / all_others).mean())
 
 
 def _ends(drawn: Reals) -> tuple[float, float]:

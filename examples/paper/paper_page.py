@@ -159,7 +159,8 @@ def _about(report: Report, c: Comparison) -> str:
     settings, (training, _) = c.dataset.settings, c.dataset.folds[0]
     folds = len(c.dataset.folds)
     judged = (
-        f"Judged by {folds}-fold cross-validation, stratified: every row by models that were not trained on it."
+        f"Judged by {folds}-fold cross-validation, stratified: every row by models that were not trained on it; "
+        "AUC and ROC are means over the folds."
         if folds > 1
         else f"Trained on {len(training):,} rows, judged on {len(c.labels):,} others."
     )

@@ -30,6 +30,7 @@ from cipherlane.federation.run_store import JOINT_MODEL, model_file
 from cipherlane.progress import ProgressPrinter
 
 from paper_data import Dataset
+from paper_measures import Said
 
 Reals = NDArray[np.float64]
 PARTIES = ("guest", "host")
@@ -58,7 +59,7 @@ class FoldResult:
     selected
         The columns of each party that binning kept.
     predicted, logistic
-        Of the logistic regression, for the rows tested on: the table that the guest has, and the event's probability.
+        Of the logistic regression, for the rows tested on: the table that the guest has, and what it says.
     trained, rounded, exact
         Responsibilities of the mixture: of the rows it was trained on and of those tested on as the guest has them,
         and of the latter without rounding, as the arbiter can compute them.
@@ -67,7 +68,7 @@ class FoldResult:
     binning: BinningRun
     selected: dict[str, tuple[str, ...]]
     predicted: Predictions
-    logistic: Reals
+    logistic: Said
     logistic_run: Run
     mixture_run: Run
     trained: Reals
@@ -121,7 +122,7 @@ class Parties:
             binning=binning,
             selected=selected,
             predicted=predicted,
-            logistic=_in_order(predicted.ids, predicted.probabilities),
+            logistic=_logistic_said(predicted),
             logistic_run=logistic,
             mixture_run=mixture,
             trained=_assignments(mixture.directory),
@@ -235,6 +236,11 @@ def _step(name: str, metrics: dict[str, Any], what: str, columns: int | None = N
 def _applied(name: str, rows: int, columns: int, started: float, crossed: Transcript) -> Step:
     seconds = time.perf_counter() - started
     return Step(name, rows, columns, 0, seconds, crossed.count, crossed.total_bytes, None)
+
+
+def _logistic_said(predicted: Predictions) -> Said:
+    probabilities = _in_order(predicted.ids, predicted.probabilities)
+    return Said(probabilities, _in_order(predicted.ids, predicted.scores), probabilities > 0.5)
 
 
 def _in_order(ids: Sequence[str], values: Reals) -> Reals:

@@ -14,14 +14,14 @@ from sklearn.mixture import GaussianMixture
 from cipherlane.vertical.starts import initial_responsibilities
 
 from paper_data import Dataset, Settings
+from paper_measures import Said
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "breast_cancer"))
 
 from pooled import fit_pooled
 
 Reals = NDArray[np.float64]
-Said = tuple[Reals, NDArray[np.bool_]]
-"""Probabilities of the event, and whether a row is called an event."""
+_LEAST = 1e-300
 
 
 def logistic_rivals(dataset: Dataset, fold: int, selected: dict[str, tuple[str, ...]]) -> dict[str, Said]:
@@ -48,7 +48,7 @@ def logistic_rivals(dataset: Dataset, fold: int, selected: dict[str, tuple[str, 
         scaled = _scaled(values, values[rows])
         model = LogisticRegression(C=1.0, max_iter=2000).fit(scaled[rows], dataset.labels[rows])
         probabilities = model.predict_proba(scaled[testing])[:, 1]
-        found[name] = (probabilities, probabilities > 0.5)
+        found[name] = Said(probabilities, model.decision_function(scaled[testing]), probabilities > 0.5)
     return found
 
 
@@ -93,10 +93,16 @@ def called(trained: Reals, tested: Reals, labels: NDArray[np.int64]) -> Said:
     """Turn clusters into a classifier with the labels of the rows trained on.
 
     Component k stands for the event's rate p_k = sum_i r_ik y_i / sum_i r_ik among those rows. A row's probability is
-    sum_k r_k p_k, and it is called what most rows of its likeliest component are.
+    sum_k r_k p_k, and it is called what most rows of its likeliest component are. Two components rank rows by the
+    logarithm of the ratio of their responsibilities, more by the probability.
     """
     rates = trained.T @ labels / np.maximum(trained.sum(axis=0), 1e-12)
-    return np.clip(tested @ rates, 0.0, 1.0), rates[tested.argmax(axis=1)] > 0.5
+    probabilities = np.clip(tested @ rates, 0.0, 1.0)
+    ranks = probabilities
+    if len(rates) == 2:
+        logs = np.log(np.maximum(tested, _LEAST))
+        ranks = logs[:, rates.argmax()] - logs[:, rates.argmin()]
+    return Said(probabilities, ranks, rates[tested.argmax(axis=1)] > 0.5)
 
 
 def _full(settings: Settings) -> GaussianMixture:

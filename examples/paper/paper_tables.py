@@ -8,13 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cipherlane.federation import BinningRun, bins_of
 
 from paper_compare import Comparison
-from paper_measures import calibration, roc_points
+from paper_measures import Said, calibration, roc_points
 
 COLUMN = "x0"
 BINS = 10
@@ -161,11 +158,12 @@ def curves_tables(comparisons: Sequence[Comparison]) -> list[Table]:
     roc, calibrated = [], []
     for c in comparisons:
         for kind, found in c.said.items():
-            for name, (probabilities, _) in found.items():
+            for name, said in found.items():
                 place = (c.dataset.key, kind, name)
-                roc += [(*place, f"{x:.6f}", f"{y:.6f}") for x, y in zip(*_points(c, probabilities), strict=True)]
+                roc += [(*place, f"{x:.6f}", f"{y:.6f}") for x, y in zip(*_points(c, said), strict=True)]
                 calibrated += [
-                    (*place, f"{x:.6f}", f"{y:.6f}", str(rows)) for x, y, rows in calibration(c.labels, probabilities)
+                    (*place, f"{x:.6f}", f"{y:.6f}", str(rows))
+                    for x, y, rows in calibration(c.labels, said.probabilities)
                 ]
     where = ("data", "model", "who")
     return [
@@ -180,6 +178,6 @@ def curves_tables(comparisons: Sequence[Comparison]) -> list[Table]:
     ]
 
 
-def _points(comparison: Comparison, probabilities: NDArray[np.float64]) -> tuple[list[float], list[float]]:
-    false_rates, true_rates = roc_points(comparison.labels, probabilities)
+def _points(comparison: Comparison, said: Said) -> tuple[list[float], list[float]]:
+    false_rates, true_rates = roc_points(comparison.labels, comparison.folds, said.ranks)
     return false_rates.tolist(), true_rates.tolist()

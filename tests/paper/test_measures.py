@@ -18,22 +18,28 @@ from paper_rivals import called
 from paper_tables import PRINTED, Table, agrees_with_print
 
 
-def test_resampled_areas_are_scikit_learns() -> None:
+@pytest.mark.parametrize("folds", [1, 3])
+def test_resampled_areas_are_scikit_learns(folds: int) -> None:
     rng = np.random.default_rng(1)
-    labels = rng.integers(0, 2, 200)
-    # Rounded, so that there are ties.
-    first = np.round(np.clip(0.3 * labels + rng.random(200) * 0.7, 0, 1), 1)
+    labels, fold = rng.integers(0, 2, 200), rng.integers(0, folds, 200)
+    # Rounded, so that there are ties; folds have scales of their own.
+    first = np.round(np.clip(0.3 * labels + rng.random(200) * 0.7, 0, 1), 1) + 5 * fold
     second = rng.random(200)
-    found = Bootstrap(labels, {"first": first, "second": second}, 300)
+    found = Bootstrap(labels, fold, {"first": first, "second": second}, 300)
+
+    def area(rows: np.ndarray, ranks: np.ndarray) -> float:
+        parts = [rows[fold[rows] == k] for k in range(folds)]
+        return float(np.mean([roc_auc_score(labels[part], ranks[part]) for part in parts]))
+
     drawn = np.random.default_rng(0)
     areas = []
     for _ in range(300):
         rows = drawn.integers(0, 200, 200)
-        areas.append([roc_auc_score(labels[rows], scores[rows]) for scores in (first, second)])
+        areas.append([area(rows, ranks) for ranks in (first, second)])
     low, high = np.quantile(areas, [0.025, 0.975], axis=0)
-    area, difference = found.area("first"), found.difference("first", "second")
-    assert area.value == pytest.approx(roc_auc_score(labels, first))
-    assert (area.low, area.high) == pytest.approx((low[0], high[0]))
+    whole, difference = found.area("first"), found.difference("first", "second")
+    assert whole.value == pytest.approx(area(np.arange(200), first))
+    assert (whole.low, whole.high) == pytest.approx((low[0], high[0]))
     paired = np.quantile(np.subtract(*np.transpose(areas)), [0.025, 0.975])
     assert (difference.low, difference.high) == pytest.approx(tuple(paired))
     assert difference.low > 0
@@ -46,9 +52,11 @@ def test_calibration_counts_by_hand() -> None:
 
 def test_clusters_take_the_rates_of_their_training_rows() -> None:
     trained = np.array([[1.0, 0.0], [1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
-    probabilities, classes = called(trained, np.array([[1.0, 0.0], [0.4, 0.6]]), np.array([1, 1, 0, 0]))
-    assert probabilities == pytest.approx([0.8, 0.32])
-    assert classes.tolist() == [True, False]
+    said = called(trained, np.array([[1.0, 0.0], [0.4, 0.6], [1.0, 1e-30]]), np.array([1, 1, 0, 0]))
+    assert said.probabilities == pytest.approx([0.8, 0.32, 0.8])
+    assert said.called.tolist() == [True, False, True]
+    # Where probabilities cannot be told apart, ranks can.
+    assert said.ranks[0] > said.ranks[2] > said.ranks[1]
 
 
 def test_the_truth_of_the_synthetic_rows_is_calibrated_and_as_far_apart_as_it_says() -> None:
