@@ -55,6 +55,8 @@ def logistic_rivals(dataset: Dataset, fold: int, selected: dict[str, tuple[str, 
 def mixture_rivals(dataset: Dataset, fold: int) -> dict[str, Said]:
     """Return what mixtures of pooled columns, mixtures of one party's and k-means say of a fold's rows."""
     training, testing = dataset.folds[fold]
+    # In the federation rows stand in the order of their ids as text, and k-means depends on the order.
+    training = training[np.argsort(np.array(dataset.ids)[training])]
     settings = dataset.settings
     parties = {name: _scaled(values, values[training]) for name, values in dataset.values.items()}
     pooled = np.hstack(list(parties.values()))
