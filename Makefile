@@ -1,5 +1,6 @@
 # make demo   train on the example data          make check  format, lint, types, build and tests
 # make test   build and run every test           make bench  the figures of bench/
+# make paper  the paper's experiment and its report, some minutes: build/paper/report.html
 # make gpu-test, gpu-bench, gpu-profile  the backend "cuda" on this machine's GPU, see docs/gpu.md
 # make flare-poc   provision a server, two sites and an arbiter with certificates on this machine, train and score; then
 #                  a wrong certificate, a site that dies, and going on without it being noticed in the result
@@ -12,11 +13,15 @@ SOURCES := $(shell find cpp kernels -name '*.cpp' -o -name '*.hpp' -o -name '*.c
   CMakeLists.txt setup.py pyproject.toml
 CPP_FILES := $(shell find cpp kernels tests -name '*.cpp' -o -name '*.hpp' -o -name '*.cuh' -o -name '*.cu')
 
-.PHONY: demo test check format bench contract flare-poc sanitize fuzz kills clean debian-packages test-packages \
+.PHONY: demo paper test check format bench contract flare-poc sanitize fuzz kills clean debian-packages test-packages \
   gpu-test gpu-bench gpu-profile gpu-packages
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/breast_cancer/run.py
+
+# PAPER_OPTIONS="--out DIR" puts the results elsewhere, "--quick" takes seconds.
+paper: $(VENV)/.installed
+	$(BIN)/python examples/paper/run.py $(PAPER_OPTIONS)
 
 test: $(VENV)/.installed | test-packages
 	$(BIN)/python -m pytest

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from cipherlane.federation import Progress, Run, train
 from cipherlane.federation.assignments import compare_with_labels
-from cipherlane.mixture import GaussianMixture
 from cipherlane.vertical.starts import initial_responsibilities
 from cipherlane.vertical.tables import Preprocessing, Table, read_csv
+
+from pooled import fit_pooled
 
 HERE = Path(__file__).resolve().parent
 WORK = {
@@ -92,12 +93,12 @@ def print_comparison(run: Run) -> None:
     blocks = [range(guest.shape[1]), range(guest.shape[1], pooled.shape[1])]
     start = initial_responsibilities(guest, 2, "kmeans", plan.model.seed)
     alternatives = {
-        "pooled columns, block-diagonal, same start": _fit(pooled, "block", start, blocks),
-        "pooled columns, block-diagonal, own start": _fit(pooled, "block", None, blocks),
-        "pooled columns, full covariance": _fit(pooled, "full", None),
-        "pooled columns, diagonal covariance": _fit(pooled, "diag", None),
-        "guest's columns alone": _fit(guest, "full", None),
-        "host's columns alone": _fit(host, "full", None),
+        "pooled columns, block-diagonal, same start": _responsibilities(pooled, "block", start, blocks),
+        "pooled columns, block-diagonal, own start": _responsibilities(pooled, "block", None, blocks),
+        "pooled columns, full covariance": _responsibilities(pooled, "full", None),
+        "pooled columns, diagonal covariance": _responsibilities(pooled, "diag", None),
+        "guest's columns alone": _responsibilities(guest, "full", None),
+        "host's columns alone": _responsibilities(host, "full", None),
     }
     quality = json.loads((run.directory / "quality.json").read_text(encoding="utf-8"))
     print("against the diagnosis (which training never saw):    accuracy     ARI     AUC")
@@ -110,29 +111,13 @@ def print_comparison(run: Run) -> None:
     )
 
 
-def _fit(
+def _responsibilities(
     inputs: NDArray[np.float64],
     kind: str,
     start: NDArray[np.float64] | None,
     blocks: list[range] | None = None,
 ) -> NDArray[np.float64]:
-    mixture = GaussianMixture(2, covariance_type=kind, blocks=blocks, random_state=0)
-    if start is not None:
-        weights = start.mean(axis=0)
-        means = start.T @ inputs / start.sum(axis=0)[:, None]
-        precisions = np.stack([np.linalg.inv(_block_covariance(inputs, start[:, k], blocks or [])) for k in range(2)])
-        mixture.set_params(weights_init=weights, means_init=means, precisions_init=precisions)
-    return np.asarray(mixture.fit(inputs).predict_proba(inputs))
-
-
-def _block_covariance(
-    inputs: NDArray[np.float64], weights: NDArray[np.float64], blocks: list[range]
-) -> NDArray[np.float64]:
-    covariance = np.cov(inputs, rowvar=False, aweights=weights, ddof=0) + 1e-6 * np.eye(inputs.shape[1])
-    kept = np.zeros_like(covariance)
-    for block in blocks:
-        kept[np.ix_(block, block)] = covariance[np.ix_(block, block)]
-    return kept
+    return np.asarray(fit_pooled(inputs, kind, start, blocks).predict_proba(inputs))
 
 
 def _sorted(table: Table) -> Table:

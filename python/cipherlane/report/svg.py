@@ -23,6 +23,27 @@ class Series:
     values: Sequence[float]
 
 
+@dataclass(frozen=True)
+class Curve:
+    """A named line through points (x, y), each of which is marked if `marked`."""
+
+    name: str
+    xs: Sequence[float]
+    ys: Sequence[float]
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A named number between two others, drawn in the colour of its group."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    group: int = 0
+
+
 def line_chart(
     title: str, x_label: str, y_label: str, xs: Sequence[int], ys: Sequence[float], *, least: float = math.inf
 ) -> str:
@@ -126,6 +147,67 @@ def lying_bars(
     middle = (left + right) / 2
     body.append(f'<text class="axis" x="{middle}" y="{bottom + 36}" text-anchor="middle">{_text(x_label)}</text>')
     return _figure(title, body, [part.name for part in series] if legend else [], height=bottom + 44)
+
+
+def share_curves(title: str, x_label: str, y_label: str, curves: Sequence[Curve]) -> str:
+    """Return a figure with several curves of shares in [0, 1] against shares, and the diagonal between them.
+
+    Examples
+    --------
+    >>> share_curves("ROC", "false positives", "true positives", [Curve("a", [0, 1], [0, 1])]).count("<polyline")
+    1
+    """
+    frame = _Frame(0.0, 1.0, 0.0, 1.0)
+    body = [
+        f'<line class="base" x1="{frame.x(0)}" y1="{frame.y(0)}" x2="{frame.x(1)}" y2="{frame.y(1)}" '
+        'stroke-dasharray="4 4"/>'
+    ]
+    for number, curve in enumerate(curves):
+        colour = COLOURS[number % len(COLOURS)]
+        points = [(frame.x(x), frame.y(y)) for x, y in zip(curve.xs, curve.ys, strict=True)]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        body.append(
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"><title>{_text(curve.name)}'
+            "</title></polyline>"
+        )
+        if curve.marked:
+            body += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points]
+    marks = [(frame.x(tick), f"{tick:.1f}") for tick in frame.ticks]
+    return _figure(title, _axes(frame, marks, x_label, y_label) + body, [curve.name for curve in curves])
+
+
+def interval_chart(title: str, x_label: str, intervals: Sequence[Interval], groups: Sequence[str]) -> str:
+    """Return a figure with one interval and its number a line, each under its name.
+
+    Examples
+    --------
+    >>> interval_chart("AUC", "AUC", [Interval("pooled", 0.9, 0.85, 0.95)], ["mixture"]).count("<circle")
+    1
+    """
+    line = 38
+    bottom = 8 + line * len(intervals)
+    ticks = nice_ticks(min(one.low for one in intervals), max(one.high for one in intervals))
+    left, right = 18, _WIDTH - 26
+    scale = (right - left) / (ticks[-1] - ticks[0])
+    decimals = _decimals(ticks)
+    body = []
+    for tick in ticks:
+        x = left + (tick - ticks[0]) * scale
+        body.append(f'<line class="grid" x1="{x:.1f}" y1="4" x2="{x:.1f}" y2="{bottom}"/>')
+        body.append(f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{_number(tick, decimals)}</text>')
+    for number, one in enumerate(intervals):
+        y = 8 + line * number
+        low, value, high = (left + (at - ticks[0]) * scale for at in (one.low, one.value, one.high))
+        colour = COLOURS[one.group % len(COLOURS)]
+        body.append(f'<text x="{left}" y="{y + 9}">{_text(one.name)}</text>')
+        body.append(
+            f'<line x1="{low:.1f}" y1="{y + 22}" x2="{high:.1f}" y2="{y + 22}" stroke="{colour}" stroke-width="3">'
+            f"<title>{_text(one.name)}: {one.value:.4f} ({one.low:.4f} to {one.high:.4f})</title></line>"
+        )
+        body.append(f'<circle cx="{value:.1f}" cy="{y + 22}" r="5" fill="{colour}"/>')
+    middle = (left + right) / 2
+    body.append(f'<text class="axis" x="{middle}" y="{bottom + 36}" text-anchor="middle">{_text(x_label)}</text>')
+    return _figure(title, body, groups, height=bottom + 44)
 
 
 def nice_ticks(low: float, high: float) -> list[float]:
