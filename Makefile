@@ -23,8 +23,10 @@ demo: $(VENV)/.installed
 paper: $(VENV)/.installed
 	$(BIN)/python examples/paper/run.py $(PAPER_OPTIONS)
 
+# A process for each processor, each with files of its own.
+TEST_OPTIONS ?= -n auto --dist loadfile
 test: $(VENV)/.installed | test-packages
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TEST_OPTIONS)
 
 check: $(VENV)/.installed
 	$(BIN)/clang-format --dry-run --Werror $(CPP_FILES)
