@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ _CALIBRATED = {LOGISTIC: (FEDERATED, POOLED[LOGISTIC]), MIXTURE: (FEDERATED, "po
 
 
 @dataclass(frozen=True)
-class Figure:
+class Figure(ABC):
     """A figure's key, which names its files, and its text."""
 
     key: str
@@ -54,13 +55,13 @@ class Figure:
     x_label: str
     y_label: str
 
+    @abstractmethod
     def html(self) -> str:
         """Return it for the page."""
-        raise NotImplementedError
 
+    @abstractmethod
     def draw(self, axes: Any) -> None:
         """Draw it on axes of matplotlib."""
-        raise NotImplementedError
 
     @property
     def names(self) -> Sequence[str]:
