@@ -101,8 +101,9 @@ class Compiled:
 
 
 def _add(name: str, total: dict[str, int], compiled: dict[str, Any], passes: Passes) -> None:
-    # What is outside of the inner loops has the ends of products, and addresses take a wide multiply or two.
-    fits = bool(passes.inside) or 0 <= compiled["wide"] - passes.wide <= 2
+    # What is outside of the inner loops has the ends of products, and an address takes a wide multiply or two; a pass
+    # has at most two.
+    fits = bool(passes.inside) or 0 <= compiled["wide"] - passes.wide <= 4
     if not fits or len(compiled["loops"]) != len(passes.inside):
         raise ValueError(
             f"{name}: expected a loop with {passes.wide} wide multiplies and {len(passes.inside)} loops inside, found "

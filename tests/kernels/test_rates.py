@@ -99,14 +99,14 @@ def test_a_kernel_with_other_loops_than_the_algorithm_is_refused(compiled: Compi
 def test_compiled_code_multiplies_as_often_as_the_algorithm(
     bits: int, operation: kernel_rates.Operation, architecture: str, compiled: Compiled
 ) -> None:
-    """Beside addresses, which take a wide multiply here and there, and two at most for each entry that is masked."""
+    """Beside addresses, which take a wide multiply here and there, and four at most for two entries that are masked."""
     for step in operation.steps(bits, operation.window):
         wide = compiled.counts(step, architecture)["wide"]
         threads, _ = step.shape
         masked = sum(
             loop.count for one in step.loops for loop in (one, *one.inside) if not loop.inside and not loop.wide
         )
-        assert step.multiply_adds <= wide <= 1.005 * step.multiply_adds + threads * (40 + 2 * masked)
+        assert step.multiply_adds <= wide <= 1.005 * step.multiply_adds + threads * (40 + 4 * masked)
 
 
 def test_encryption_at_2048_bits_takes_what_the_formula_says() -> None:
