@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find cpp kernels -name '*.cpp' -o -name '*.hpp' -o -name '*.cmake' -o -name '*.cuh' -o -name '*.cu') \
   CMakeLists.txt setup.py pyproject.toml
-CPP_FILES := $(shell find cpp kernels tests -name '*.cpp' -o -name '*.hpp' -o -name '*.cuh' -o -name '*.cu')
+CPP_FILES := $(shell find cpp kernels tests bench -name '*.cpp' -o -name '*.hpp' -o -name '*.cuh' -o -name '*.cu')
 
 .PHONY: demo paper test check format bench contract flare-poc sanitize fuzz kills clean debian-packages test-packages \
   gpu-test gpu-bench gpu-profile gpu-packages

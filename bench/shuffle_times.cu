@@ -1,39 +1,72 @@
-// Clocks that chains of shuffles take by pattern of source lanes, full warps, many warps.
+// Clocks that a shuffle of a whole warp takes, by the lanes that it takes from: whether they could be told from its
+// time.
+//
+//   nvcc -O3 -arch=native -o build/shuffle_times bench/shuffle_times.cu && build/shuffle_times
 #include <cstdio>
 #include <cstdlib>
-__global__ void time_shuffles(const int* sources, unsigned* sums, long long* clocks, int rounds) {
-  int source = sources[threadIdx.x & 31];
-  unsigned x[8];
-  for (int k = 0; k < 8; ++k) x[k] = threadIdx.x * 77 + k;
+#include <vector>
+
+constexpr int kWarp = 32, kThreads = 128, kBlocks = 528, kChains = 8, kRounds = 4000, kRepeats = 3;
+
+__global__ void time_shuffles(const int* sources, unsigned* sums, long long* clocks) {
+  const int source = sources[threadIdx.x % kWarp];
+  unsigned x[kChains];
+  for (int k = 0; k < kChains; ++k) x[k] = threadIdx.x * 77 + k;
   __syncthreads();
-  long long start = clock64();
-  for (int i = 0; i < rounds; ++i)
+  const long long start = clock64();
+  for (int i = 0; i < kRounds; ++i)
 #pragma unroll
-    for (int k = 0; k < 8; ++k) x[k] = __shfl_sync(~0u, x[k], source) + 1;
-  long long end = clock64();
-  unsigned s = 0;
-  for (int k = 0; k < 8; ++k) s ^= x[k];
-  sums[blockIdx.x * blockDim.x + threadIdx.x] = s;
-  clocks[blockIdx.x * blockDim.x + threadIdx.x] = end - start;
+    for (int k = 0; k < kChains; ++k) x[k] = __shfl_sync(~0u, x[k], source) + 1;
+  const long long end = clock64();
+  unsigned sum = 0;
+  for (int k = 0; k < kChains; ++k) sum ^= x[k];
+  const int thread = blockIdx.x * kThreads + threadIdx.x;
+  sums[thread] = sum;
+  clocks[thread] = end - start;
 }
+
+void check(cudaError_t status) {
+  if (status == cudaSuccess) return;
+  std::fprintf(stderr, "%s\n", cudaGetErrorString(status));
+  std::exit(1);
+}
+
+struct Pattern {
+  const char* name;
+  int (*source)(int lane);
+};
+
+// Lanes of a group of four take from the same lanes of another group, as look-ups do.
+int other_group(int lane) { return (lane / 4 * 5 + 3) % 8 * 4 + lane % 4; }
+
 int main() {
-  const int blocks = 132 * 4, threads = 128, rounds = 4000;
-  int* sources; unsigned* sums; long long* clocks;
-  cudaMalloc(&sources, 128); cudaMalloc(&sums, blocks * threads * 4); cudaMalloc(&clocks, blocks * threads * 8);
-  const char* names[] = {"own lane", "all lane 0", "reversed", "bank-like stride 4", "random A", "random B", "all lane 31", "groups of 4 at random"};
-  static long long host[132 * 4 * 128];
-  srand(1);
-  for (int repeat = 0; repeat < 3; ++repeat)
-    for (int p = 0; p < 8; ++p) {
-      int s[32];
-      for (int l = 0; l < 32; ++l)
-        s[l] = p == 0 ? l : p == 1 ? 0 : p == 2 ? 31 - l : p == 3 ? (l * 4) % 32 : p == 6 ? 31 : p == 7 ? 0 : rand() % 32;
-      if (p == 7) for (int g = 0; g < 8; ++g) { int r = rand() % 8; for (int t = 0; t < 4; ++t) s[4 * g + t] = 4 * r + t; }
-      cudaMemcpy(sources, s, 128, cudaMemcpyHostToDevice);
-      time_shuffles<<<blocks, threads>>>(sources, sums, clocks, rounds);
-      if (cudaMemcpy(host, clocks, sizeof host, cudaMemcpyDeviceToHost) != cudaSuccess) return 1;
-      double mean = 0;
-      for (long long c : host) mean += c;
-      printf("shuffle %-24s %.4f clocks a shuffle and warp\n", names[p], mean / (blocks * threads) / rounds / 8);
+  const Pattern patterns[] = {
+      {"its own lane", [](int lane) { return lane; }},
+      {"the first lane", [](int) { return 0; }},
+      {"the last lane", [](int) { return kWarp - 1; }},
+      {"reversed", [](int lane) { return kWarp - 1 - lane; }},
+      {"every fourth", [](int lane) { return lane * 4 % kWarp; }},
+      {"another group of four", other_group},
+      {"at random", [](int) { return std::rand() % kWarp; }},
+      {"at random again", [](int) { return std::rand() % kWarp; }},
+  };
+  int* sources = nullptr;
+  unsigned* sums = nullptr;
+  long long* clocks = nullptr;
+  check(cudaMalloc(&sources, kWarp * sizeof(int)));
+  check(cudaMalloc(&sums, kBlocks * kThreads * sizeof(unsigned)));
+  check(cudaMalloc(&clocks, kBlocks * kThreads * sizeof(long long)));
+  std::vector<long long> taken(kBlocks * kThreads);
+  for (int repeat = 0; repeat < kRepeats; ++repeat)
+    for (const Pattern& pattern : patterns) {
+      int lanes[kWarp];
+      for (int lane = 0; lane < kWarp; ++lane) lanes[lane] = pattern.source(lane);
+      check(cudaMemcpy(sources, lanes, sizeof lanes, cudaMemcpyHostToDevice));
+      time_shuffles<<<kBlocks, kThreads>>>(sources, sums, clocks);
+      check(cudaGetLastError());
+      check(cudaMemcpy(taken.data(), clocks, taken.size() * sizeof(long long), cudaMemcpyDeviceToHost));
+      double total = 0;
+      for (const long long each : taken) total += static_cast<double>(each);
+      std::printf("%-22s %.4f clocks a shuffle\n", pattern.name, total / taken.size() / kRounds / kChains);
     }
 }
