@@ -1,0 +1,1 @@
+"""Cipherlane inside other systems: an adapter each, which imports its host system only when it is used."""
