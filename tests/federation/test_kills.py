@@ -33,7 +33,7 @@ def _counts(kind: str) -> tuple[int, int, int]:
     """Return how many kills at random moments, kills between operations and full disks to try."""
     if KILLS is not None:
         return int(KILLS), int(KILLS), max(int(KILLS) // 2, 2)
-    return (6, 8, 5) if kind == KINDS[0] else (2, 2, 2)
+    return (4, 6, 3) if kind == KINDS[0] else (2, 2, 2)
 
 
 @pytest.fixture(params=KINDS)
