@@ -36,6 +36,9 @@ from cipherlane.report import read_json, write_report
 from cipherlane.vertical.exchange import needed
 
 
+_STAGES = ("prepare", "agree", "match", "key", "labels", "verdicts", "results")
+
+
 @dataclass(frozen=True)
 class BinningRun:
     """A finished binning.
@@ -177,6 +180,7 @@ class _Session(RunSession):
     ) -> None:
         ledger = ledger_for(plan, store, TRAINED_ANEW)
         super().__init__(plan, store, tell, keep_messages, ledger=ledger, engine=engine, connect=connect)
+        self._seconds = dict.fromkeys(_STAGES, 0.0)
         self._earlier_seconds = 0.0
         self._started = time.perf_counter()
 
@@ -227,7 +231,8 @@ class _Session(RunSession):
                 self._may_go_on()
         with self._stage("verdicts"):
             coordinator.judge()
-        with self._stage("finish"):
+        self._tell(Progress("finish"))
+        with self._timed("results"):
             coordinator.tell()
 
     def _may_go_on(self) -> None:
