@@ -35,7 +35,6 @@ from cipherlane.ledger.lineage import TRAINED_ANEW
 from cipherlane.report import read_json, write_report
 from cipherlane.vertical.exchange import needed
 
-
 _STAGES = ("prepare", "agree", "match", "key", "labels", "verdicts", "results")
 
 
