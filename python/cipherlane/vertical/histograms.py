@@ -61,7 +61,8 @@ def gradient_histograms(
 ) -> CipherArray:
     """Return the sums of gradients and hessians by node, column and bin, of shape (nodes, columns, bins, 2).
 
-    Re-randomise them before they are shown to anyone, as `CipherArray.to_bytes` does.
+    Re-randomise them before they are shown to anyone, as `CipherArray.to_bytes` does. Of two children of a node only
+    the smaller has to be summed: the other's sums are those of the node less the smaller's.
 
     Parameters
     ----------
