@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import cipherlane
 from cipherlane import cli_binning, cli_ledger, cli_registry, cli_sealing
-from cipherlane.cli_commands import add_command
+from cipherlane.cli_commands import add_command, add_run_options
 from cipherlane.errors import CipherlaneError
 from cipherlane.paillier.pem import PASSWORD_VARIABLE
 
@@ -128,34 +128,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "bit. One that fails before its first checkpoint leaves nothing. One process at a time works on a run.",
     )
     parser.add_argument("plan", type=Path, metavar="PLAN", help="the plan, a TOML file")
-    parser.add_argument(
-        "--engine",
-        default="local",
-        choices=["local", "nvflare"],
-        help="local: all roles in this process (default); nvflare: each a site of NVIDIA FLARE's simulator on this "
-        "machine (docs/nvflare.md tells how to use several)",
-    )
-    parser.add_argument(
-        "--kit",
-        type=Path,
-        metavar="KIT",
-        help="with --engine nvflare: run on the sites of a federation that is up, as the administrator whose startup "
-        "kit this is",
-    )
-    parser.add_argument(
-        "--patience",
-        type=float,
-        default=3600.0,
-        metavar="SECONDS",
-        help="with --engine nvflare: how long a site that does not answer is waited for; more than its longest step "
-        "takes (default: 3600)",
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="run directory to make (default: runs/NAME-DATE-TIME)")
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on from the last checkpoint in DIR.partial, or from the beginning if there is none",
-    )
+    add_run_options(parser)
 
 
 def _train(options: argparse.Namespace) -> int:

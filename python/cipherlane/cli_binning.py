@@ -9,19 +9,23 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cipherlane.cli_commands import add_command
+from cipherlane.cli_commands import add_command, add_run_options
 
 if TYPE_CHECKING:
-    from cipherlane.federation.training import Progress
+    from cipherlane.federation.binning_results import BinningResult
+    from cipherlane.federation.run_session import Progress
 
 _STAGES = {
+    "connect": "connecting to the federation, and waiting for its sites",
     "prepare": "reading each party's data",
     "agree": "asking each party what it has",
     "match": "matching rows by id",
     "key": "making the key pair, and cutting the hosts' columns",
     "labels": "encrypting labels and adding them by bin",
+    "kept": "a part of the labels has been added, and the sums are kept",
     "verdicts": "decrypting the sums, and judging every column",
     "finish": "telling each host of its columns, and writing results and report",
+    "complete": "this run is complete; there is nothing left to do",
 }
 
 
@@ -33,6 +37,7 @@ def add_binning(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         _bin,
         "bin the columns of all parties by the guest's labels: weight of evidence, information value, selection",
         "  cipherlane bin plan.toml --out runs/bins\n"
+        "  cipherlane bin plan.toml --out runs/bins --resume    # after an interruption\n"
         "  cipherlane transform runs/bins --data host=new_host.csv --out host_woe.csv\n"
         "\n"
         "the shortest plan (docs/binning.md has every field):\n"
@@ -45,10 +50,11 @@ def add_binning(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         '  data = "host.csv"          # the same ids, in any order, and other columns\n'
         "\n"
         "Labels leave the guest encrypted alone; values and edges of bins stay with their party. The run directory\n"
-        "holds the guest's binning.csv, what is selected (selected-NAME.csv), each party's sealed bins, and a report.",
+        "holds the guest's binning.csv, what is selected (selected-NAME.csv), each party's sealed bins, and a report.\n"
+        "Until it is whole it is called DIR.partial; a run that was killed goes on with --resume.",
     )
     parser.add_argument("plan", type=Path, metavar="PLAN", help="the plan, a TOML file")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="run directory to make (default: runs/NAME-DATE-TIME)")
+    add_run_options(parser)
     parser = add_command(
         commands,
         "transform",
@@ -58,7 +64,8 @@ def add_binning(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "  cipherlane transform runs/bins --data host=new_host.csv --as index --out host_bins.csv\n"
         "\n"
         "The file needs the id column and the columns that were selected. A host knows weights of evidence only if\n"
-        "the plan said tell_woe = true. Output: a CSV line a row with its id and the selected columns.",
+        "the plan said tell_woe = true. At a party's own site RUN is the run's directory there. Output: a CSV line\n"
+        "a row with its id and the selected columns.",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the directory of a binning")
     parser.add_argument("--data", required=True, metavar="PARTY=FILE", help="the party's CSV file of new rows")
@@ -74,15 +81,31 @@ def add_binning(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def _bin(options: argparse.Namespace) -> int:
     from cipherlane.federation import bin_columns
 
-    run = bin_columns(options.plan, options.out, progress=_show)
-    for party in run.result.tables:
-        values, selected = run.result.information_values(party), run.result.selected(party)
-        print(f"{party}: {len(selected)} of {len(values)} columns kept")
-        for name in sorted(values, key=lambda name: -values[name]):
-            print(f"  {name:<24} IV {values[name]:10.6f}{'  kept' if name in selected else ''}")
+    run = bin_columns(
+        options.plan,
+        options.out,
+        engine=options.engine,
+        kit=options.kit,
+        resume=options.resume,
+        progress=_show,
+        patience=options.patience,
+    )
+    result = run.result
+    if result is None:
+        print("the tables, and what was selected, lie at the guest's own site")
+    else:
+        _print_values(result)
     print(f"binning took {run.metrics['totals']['seconds']['binning']:.2f} s")
     print(f"run directory: {run.directory}")
     return 0
+
+
+def _print_values(result: BinningResult) -> None:
+    for party in result.tables:
+        values, selected = result.information_values(party), result.selected(party)
+        print(f"{party}: {len(selected)} of {len(values)} columns kept")
+        for name in sorted(values, key=lambda name: -values[name]):
+            print(f"  {name:<24} IV {values[name]:10.6f}{'  kept' if name in selected else ''}")
 
 
 def _show(event: Progress) -> None:

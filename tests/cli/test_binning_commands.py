@@ -25,10 +25,12 @@ def test_the_example_writes_what_the_help_says(binned: Path) -> None:
     names = {path.name for path in binned.iterdir()}
     assert names == {
         *("binning.csv", "binning.json", "selected-guest.csv", "selected-host.csv", "report.md", "report.html"),
-        *("metrics.json", "plan.toml", "run.json", "status.json", "transcript.jsonl", "parties"),
+        *("metrics.json", "plan.toml", "run.json", "status.json", "transcript.jsonl", "parties", "coordinator"),
     }
-    for party in ("guest", "host"):
-        assert {path.name for path in (binned / "parties" / party).iterdir()} == {"binning.sealed", "seal.key"}
+    # The guest's private key is not kept.
+    own = {"accepted.sealed", "binning.sealed", "seal.key", "table.sealed"}
+    for party, more in (("guest", set()), ("host", {"checkpoint-000001.sealed"})):
+        assert {path.name for path in (binned / "parties" / party).iterdir()} == own | more
     with (binned / "binning.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 300

@@ -125,6 +125,20 @@ def write_parties(tmp_path: Path, overlapping_clusters: np.ndarray) -> WritePlan
     return write
 
 
+@pytest.fixture
+def write_binning_plan(write_plan: WritePlan) -> WritePlan:
+    """Return a function that writes a plan which bins those tables' columns by the guest's label, and the tables."""
+
+    def write(*sections: str, widths: tuple[int, ...] = (3, 4)) -> Path:
+        plan = write_plan(widths)
+        text = plan.read_text()
+        own = ['[binning]\nmethod = "optimal"\nbins = 4\nfine_bins = 8\ntop = 5', "[encryption]\nkey_bits = 1024"]
+        plan.write_text("\n".join([*own, *sections, text[text.index("[parties.") :]]))
+        return plan
+
+    return write
+
+
 def _section(name: str, fields: dict[str, object]) -> str:
     lines = [f"{field} = {_toml(value)}" for field, value in fields.items()]
     return "\n".join([f"[{name}]", *lines, ""])

@@ -1,4 +1,4 @@
-"""Train a plan in children of this process that are killed or have their disks fail, and say how it ended.
+"""Run a plan in children of this process that are killed or have their disks fail, and say how it ended.
 
 A script of its own so that children fork from a process that has imported everything and started no thread.
 ``python killed_runs.py PLAN DIRECTORY < trials.json`` prints one JSON line a trial. A trial is a list of attempts
@@ -31,8 +31,10 @@ sys.modules["matplotlib"] = None  # type: ignore[assignment]
 import numpy as np  # noqa: E402
 
 from cipherlane import mixture  # noqa: E402
-from cipherlane.federation import load_plan, train  # noqa: E402
+from cipherlane.federation import bin_columns, binning_coordinator, load_plan, train  # noqa: E402
 
+# So that the labels of a binning of 120 rows cross in three parts.
+_ROWS_A_MESSAGE = 40
 _WATCHED = {"open", "os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
 
 
@@ -128,11 +130,20 @@ def load_kernels() -> None:
     mixture.responsibilities(np.asarray(mixture.log_density(rows, means, covariances, "full")), weights[0])
 
 
+def rounds_of(plan: Path, out: Path, *, resume: bool) -> int:
+    """Run the plan to its end, and return of how many rounds, or of how many parts of its labels, that consists."""
+    if load_plan(plan).binning is None:
+        return train(plan, out, resume=resume).iterations
+    binning_coordinator.ROWS_A_MESSAGE = _ROWS_A_MESSAGE
+    run = bin_columns(plan, out, resume=resume)
+    return run.metrics["totals"]["ciphertexts"]["labels"] // _ROWS_A_MESSAGE
+
+
 def main(plan: Path, directory: Path) -> None:
     def measured() -> dict[str, Any]:
         operations, disk = FileOperations(directory), FullDisk()
         start = time.perf_counter()
-        train(plan, directory / "whole")
+        rounds_of(plan, directory / "whole", resume=False)
         return {
             "seconds": time.perf_counter() - start,
             "operations": operations.count,
@@ -157,7 +168,7 @@ def main(plan: Path, directory: Path) -> None:
                 operations.limit = int(wanted["at"] * whole["operations"])
             if "full" in wanted:
                 disk.limit = int(wanted["full"] * whole["flushes"])
-            return {"rounds": train(plan, out, resume=True).iterations}
+            return {"rounds": rounds_of(plan, out, resume=True)}
 
         ends = []
         for wanted in attempts:

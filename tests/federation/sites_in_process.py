@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from cipherlane.federation import Progress, Run, load_plan, parse_plan
+from cipherlane.federation import BinningRun, Plan, Progress, Run, load_plan, parse_plan
+from cipherlane.federation.binning_run import bin_elsewhere
 from cipherlane.federation.coordinator import RoundRecord
 from cipherlane.federation.engine import Engine, Transcript
 from cipherlane.federation.flare.engine import FlareEngine, Unreachable
 from cipherlane.federation.flare.role_host import RoleHost
 from cipherlane.federation.registry import Version, final_weights, version_of
+from cipherlane.federation.run_session import Connect
 from cipherlane.federation.run_store import plan_of
 from cipherlane.federation.scoring import score_through_sums, scoring_plan
 from cipherlane.federation.training import train_elsewhere
@@ -50,12 +52,30 @@ def train_over(
     tell: Callable[[Progress], None] = lambda event: None,
 ) -> Run:
     """Train as FLARE's server does, over these lines."""
+    plan, connect = _connecting(plan_file, lines, run, patience)
+    return train_elsewhere(plan, out, connect, "nvflare", resume=resume, tell=tell, parent=parent)
+
+
+def bin_over(
+    plan_file: Path,
+    out: Path,
+    lines: Mapping[str, Line],
+    *,
+    resume: bool = False,
+    tell: Callable[[Progress], None] = lambda event: None,
+) -> BinningRun:
+    """Bin as FLARE's server does, over these lines."""
+    plan, connect = _connecting(plan_file, lines, "first", 60.0)
+    return bin_elsewhere(plan, out, connect, "nvflare", resume=resume, tell=tell)
+
+
+def _connecting(plan_file: Path, lines: Mapping[str, Line], run: str, patience: float) -> tuple[Plan, Connect]:
     plan = parse_plan(load_plan(plan_file).text, source="plan", base=".")
 
     def connect(transcript: Transcript, run_id: str, goes_on: bool, version: Version | None) -> Engine:
         return FlareEngine(plan, lines, transcript, run, run_id, resume=goes_on, patience=patience, version=version)
 
-    return train_elsewhere(plan, out, connect, "nvflare", resume=resume, tell=tell, parent=parent)
+    return plan, connect
 
 
 def score_over(

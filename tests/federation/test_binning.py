@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,15 @@ from cipherlane.federation import (
     binning_coordinator,
     binning_guest,
     binning_host,
-    binning_party,
     bins_of,
     parse_plan,
+    row_matching,
     train,
     transform_rows,
 )
 from cipherlane.federation.transcript_check import Secrets, check_box, check_transcript
 from cipherlane.paillier import hazmat
+from cipherlane.vertical.binning_messages import BINNING_SEALED
 from cipherlane.vertical.label_sums import LABEL_CODEC, pack_sums
 from cipherlane.vertical.messages import pack_sealed, unpack, unpack_sealed
 
@@ -89,10 +91,12 @@ def boxes(monkeypatch) -> list[bytes]:
     contents: list[bytes] = []
 
     def watched(kind: str, round_number: int, **fields: Any) -> bytes:
-        contents.append(pack_sealed(kind, round_number, **fields))
-        return contents[-1]
+        content = pack_sealed(kind, round_number, **fields)
+        if kind in BINNING_SEALED:
+            contents.append(content)
+        return content
 
-    monkeypatch.setattr(binning_party, "pack_sealed", watched)
+    monkeypatch.setattr(row_matching, "pack_sealed", watched)
     return contents
 
 
@@ -341,10 +345,15 @@ def test_new_rows_are_transformed_by_what_a_party_keeps_sealed(write: Write, tmp
 # ---- what is refused -------------------------------------------------------------------------------------------
 
 
-def refused(plan: Path, out: Path, message: str, error: type[Exception] = ProtocolError) -> str:
+def refused(plan: Path, out: Path, message: str, error: type[Exception] = ProtocolError, *, kept: bool = False) -> str:
+    """Return what a run is refused with that leaves nothing, or, once sums are kept, what may be resumed."""
     with pytest.raises(error, match=message) as caught:
         bin_columns(plan, out)
-    assert not out.exists() and not out.with_name(out.name + ".partial").exists()
+    partial = out.with_name(out.name + ".partial")
+    assert not out.exists() and partial.exists() == kept
+    if kept:
+        assert json.loads((partial / "status.json").read_text())["state"] == "failed"
+        shutil.rmtree(partial)
     return str(caught.value)
 
 
@@ -425,10 +434,10 @@ def test_a_host_that_answers_with_wrong_sums_is_named(write: Write, tmp_path: Pa
         (lambda packed, rows: cl.concatenate([packed[:1]] * len(packed)), "more events than rows|are not those"),
     ]:
         monkeypatch.setattr(binning_host, "pack_sums", _sums_of(change))
-        refused(plan, tmp_path / "run", said)
+        refused(plan, tmp_path / "run", said, kept=True)
     monkeypatch.undo()
     monkeypatch.setattr(binning_host, "add_labels", lambda so_far, labels, indices, bins: labels[: sum(bins)])
-    refused(plan, tmp_path / "run", "from 'host'")
+    refused(plan, tmp_path / "run", "from 'host'", kept=True)
 
 
 @pytest.mark.parametrize(
@@ -451,8 +460,8 @@ def test_a_host_whose_bins_contradict_themselves_is_named(
             fields[field] = change(fields[field])
         return pack_sealed(kind, round_number, **fields)
 
-    monkeypatch.setattr(binning_party, "pack_sealed", changed)
-    refused(write(), tmp_path / "run", f"bins of 'host': .*{said}")
+    monkeypatch.setattr(row_matching, "pack_sealed", changed)
+    refused(write(), tmp_path / "run", f"bins of 'host': .*{said}", kept=True)
 
 
 @pytest.mark.parametrize(
@@ -472,8 +481,8 @@ def test_a_verdict_that_does_not_fit_is_refused(write: Write, tmp_path: Path, mo
             fields[field] = change(fields[field])
         return pack_sealed(kind, round_number, **fields)
 
-    monkeypatch.setattr(binning_party, "pack_sealed", changed)
-    refused(write(), tmp_path / "run", "verdict from 'guest': does not fit the bins of 'host'")
+    monkeypatch.setattr(row_matching, "pack_sealed", changed)
+    refused(write(), tmp_path / "run", "verdict from 'guest': does not fit the bins of 'host'", kept=True)
 
 
 def test_labels_without_randomness_are_refused_by_the_host(write: Write, tmp_path: Path, monkeypatch) -> None:
@@ -490,20 +499,21 @@ def test_messages_out_of_turn_are_refused(write: Write, tmp_path: Path, monkeypa
     coordinator = binning_coordinator.BinningCoordinator
     plan = write()
 
-    def early(self: Any) -> None:
+    def early(self: Any) -> Iterator[int]:
         self._ask("send_bin_sums", 1, {"host": {}})
+        yield 1
 
     monkeypatch.setattr(coordinator, "add_labels", early)
     refused(plan, tmp_path / "run", "sums are asked for before labels|before the labels of all rows")
     monkeypatch.undo()
     original = coordinator.add_labels
 
-    def twice(self: Any) -> None:
-        original(self)
+    def twice(self: Any) -> Iterator[int]:
+        yield from original(self)
         self._ask("encrypt_labels", 1, {"guest": {}})
 
     monkeypatch.setattr(coordinator, "add_labels", twice)
-    refused(plan, tmp_path / "run", "replayed message: 'encrypt_labels' of round 1")
+    refused(plan, tmp_path / "run", "replayed message: 'encrypt_labels' of round 1", kept=True)
 
 
 def test_plans_of_other_kinds_are_sent_to_the_right_command(write: Write, tmp_path: Path) -> None:
@@ -528,7 +538,8 @@ def test_plans_of_other_kinds_are_sent_to_the_right_command(write: Write, tmp_pa
         ("party_host", "label_column", "h0", "labels belong to the guest"),
         ("encryption", "packing", True, "unknown field 'packing'"),
         ("model", "components", 3, "unknown field 'components'"),
-        ("ledger", "enabled", True, "unknown field 'ledger'"),
+        ("ledger", "validators", ["arbiter"], "names among"),
+        ("training", "max_iterations", 3, "unknown field 'training'"),
     ],
 )
 def test_fields_that_do_not_fit_are_named(write: Write, tmp_path: Path, section, field, value, said) -> None:

@@ -56,7 +56,7 @@ class Consortium:
             "roles": self.roles,
             "schema": b"id,x0,x1",
             "model": model_file(self.run, name, self.roles[name]),
-            "results": results_file(self.run, self.roles[name]),
+            "results": results_file(self.run, name, self.roles[name]),
             "maximum_rounds": 100,
         }
         return Part(**{**fields, **changes})

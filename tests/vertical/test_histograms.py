@@ -40,6 +40,17 @@ def test_they_are_numpys_sums(keys, count: int) -> None:
     assert keys[1].decrypt(whole) == pytest.approx(numpys(g, h, indices, 6, 0 * nodes, 1), abs=120 * 2.0**-25)
 
 
+def test_the_larger_child_is_what_is_left_of_its_parent(keys) -> None:
+    rng = np.random.default_rng(9)
+    g, h, indices = rng.normal(size=150), rng.random(150), rng.integers(0, 6, (150, 4))
+    nodes = (rng.random(150) < 0.7).astype(np.int64)
+    pairs = encrypt_gradients(keys[1], g, h)
+    parent = gradient_histograms(pairs, indices, 6)
+    smaller = gradient_histograms(pairs, indices, 6, nodes=np.where(nodes == 0, 0, -1))
+    found = keys[1].decrypt(parent - smaller)
+    assert found == pytest.approx(numpys(g, h, indices, 6, nodes, 2)[1:], abs=150 * 2.0**-24)
+
+
 def test_the_best_split_is_that_of_a_regression_tree(keys) -> None:
     rng = np.random.default_rng(4)
     indices = rng.integers(0, 8, (200, 3))

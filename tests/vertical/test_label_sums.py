@@ -11,6 +11,7 @@ from cipherlane.paillier import hazmat
 from cipherlane.vertical import grouped_sums
 from cipherlane.vertical.grouped_sums import additions, group_columns, sums_by_bin
 from cipherlane.vertical.label_sums import (
+    LABEL_CODEC,
     add_labels,
     encrypt_labels,
     pack_sums,
@@ -146,3 +147,18 @@ def test_what_does_not_fit_is_refused_with_its_sender(keys) -> None:
 def test_the_cost_rule_weighs_cells_against_rows() -> None:
     assert grouped_sums.group_columns(10, [10] * 3) == [range(0, 1), range(1, 2), range(2, 3)]
     assert grouped_sums.group_columns(10**6, [2] * 4) == [range(0, 4)]
+
+
+@pytest.mark.parametrize("bins", [[4, 4, 4], [2] * 6, [64], [8, 8], [1, 64]])
+@pytest.mark.parametrize("piled", [0, 31, 63])
+def test_sums_keep_the_bound_that_both_sides_know_however_rows_pile_up(keys, bins: list[int], piled: int) -> None:
+    public_key, private_key = keys
+    rows = 64
+    # Some rows share one cell, the others have one each, so that every step adds as many as it can.
+    cells = np.concatenate([np.zeros(piled, dtype=np.int64), np.arange(rows - piled) % np.prod(bins)])
+    indices = np.column_stack(np.unravel_index(cells, bins))
+    sums = sums_by_bin(public_key.encrypt(np.ones(rows, dtype=np.int64), codec=LABEL_CODEC), indices, bins)
+    assert sums.bound < 1 << sum_bits(rows)
+    totals = numpys(np.ones(rows, dtype=np.int64), indices, bins)
+    data = pack_sums(sums, rows).to_bytes()
+    assert unpack_sums(private_key, data, totals, rows, "host").tolist() == totals.tolist()

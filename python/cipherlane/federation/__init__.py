@@ -8,13 +8,15 @@
 
 from __future__ import annotations
 
-from cipherlane.federation.binning_run import BinningRun, bin_columns, bins_of, transform_rows
+from cipherlane.federation.binning_run import BinningRun, bin_columns
+from cipherlane.federation.binning_transform import bins_of, transform_rows
 from cipherlane.federation.engine import Engine, LocalEngine, Role, Transcript
 from cipherlane.federation.logistic_scoring import predict_run
 from cipherlane.federation.plan import Plan, load_plan, parse_plan
 from cipherlane.federation.predictions import Predictions
+from cipherlane.federation.run_session import Progress
 from cipherlane.federation.scoring import Scores, score_models, score_run
-from cipherlane.federation.training import Progress, Run, train
+from cipherlane.federation.training import Run, train
 
 __all__ = [
     "BinningRun",

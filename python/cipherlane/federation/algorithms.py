@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from cipherlane.federation.arbiter import Arbiter
+from cipherlane.federation.binning_guest import BinningGuest
+from cipherlane.federation.binning_host import BinningHost
 from cipherlane.federation.coordinator import Coordinator
 from cipherlane.federation.data_party import DataParty
 from cipherlane.federation.engine import Engine
@@ -14,7 +17,9 @@ from cipherlane.federation.horizontal_party import HorizontalParty
 from cipherlane.federation.logistic_arbiter import LogisticArbiter
 from cipherlane.federation.logistic_coordinator import LogisticCoordinator
 from cipherlane.federation.logistic_party import LogisticParty
-from cipherlane.federation.plan import ALGORITHM, HORIZONTAL, LOGISTIC, ArbiterPlan, Plan
+from cipherlane.federation.party import Party
+from cipherlane.federation.plan import ALGORITHM, BINNING, HORIZONTAL, LOGISTIC, ArbiterPlan, Plan
+from cipherlane.vertical.messages import GUEST, HOST
 from cipherlane.vertical.sealed_files import SealedStore
 
 _COORDINATORS: dict[str, type[Coordinator]] = {
@@ -22,7 +27,12 @@ _COORDINATORS: dict[str, type[Coordinator]] = {
     HORIZONTAL: HorizontalCoordinator,
     LOGISTIC: LogisticCoordinator,
 }
-_PARTIES: dict[str, type[DataParty]] = {ALGORITHM: DataParty, HORIZONTAL: HorizontalParty, LOGISTIC: LogisticParty}
+_PARTIES: dict[str, type[Party[Any, Any]]] = {
+    ALGORITHM: DataParty,
+    HORIZONTAL: HorizontalParty,
+    LOGISTIC: LogisticParty,
+}
+_BINNING_PARTIES: dict[str, type[Party[Any, Any]]] = {GUEST: BinningGuest, HOST: BinningHost}
 
 
 def coordinator_of(plan: Plan, engine: Engine) -> Coordinator:
@@ -37,6 +47,6 @@ def arbiter_of(algorithm: str, store: SealedStore, joint_model: Path | None, key
     return LogisticArbiter(store, key) if algorithm == LOGISTIC else Arbiter(store, joint_model, key)
 
 
-def party_type_of(algorithm: str) -> type[DataParty]:
-    """Return the class of the data parties, to `prepare` or `reopen` one."""
-    return _PARTIES[algorithm]
+def party_type_of(algorithm: str, role: str) -> type[Party[Any, Any]]:
+    """Return the class of a data party, to `prepare` or `reopen` one."""
+    return _BINNING_PARTIES[role] if algorithm == BINNING else _PARTIES[algorithm]

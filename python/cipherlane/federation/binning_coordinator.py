@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import cipherlane
@@ -25,6 +26,8 @@ class BinningCoordinator(Coordinator):
         Computing time of each role by stage.
     labels, sums
         How many ciphertexts of labels, and of packed sums, crossed.
+    part
+        How many parts of the labels every host has added.
     """
 
     _requirements_kind: ClassVar[str] = "binning_requirements"
@@ -37,6 +40,7 @@ class BinningCoordinator(Coordinator):
         # The guest's labels cross in one message with a box for each host.
         row_bytes = self.plan.encryption.key_bits // 4 * len(self._hosts)
         self.rows_a_message = max(1, min(ROWS_A_MESSAGE, _MESSAGE_BYTES // row_bytes))
+        self.part = 0
         self._layouts: dict[str, bytes] = {}
         self._verdicts: dict[str, bytes] = {}
 
@@ -52,9 +56,9 @@ class BinningCoordinator(Coordinator):
             self._layouts[name] = formed["sealed"]
             self._spent("bins", name, formed["seconds"])
 
-    def add_labels(self) -> None:
-        """Let the hosts add the guest's encrypted labels by bin, a part of the rows after the other."""
-        for number in range(1, self.messages_of_labels() + 1):
+    def add_labels(self) -> Iterator[int]:
+        """Let the hosts add the guest's encrypted labels by bin, one part of the rows after the other that is left."""
+        for number in range(self.part + 1, self.messages_of_labels() + 1):
             answer = self._ask("encrypt_labels", number, {self._guest: {}})[self._guest]
             if set(answer["sealed"]) != set(self._hosts):
                 raise ProtocolError(f"labels: expected a box for each of {self._hosts}, got {sorted(answer['sealed'])}")
@@ -63,27 +67,55 @@ class BinningCoordinator(Coordinator):
             requests = {name: {"sealed": answer["sealed"][name]} for name in self._hosts}
             for name, added in self._ask("add_labels", number, requests).items():
                 self._spent("sums", name, added["seconds"])
+            self.part = number
+            yield number
 
     def judge(self) -> None:
         """Let the guest decrypt the sums and judge every column."""
-        number = self.messages_of_labels()
-        answers = self._ask("send_bin_sums", number, {name: {} for name in self._hosts})
+        answers = self._ask("send_bin_sums", self.part, {name: {} for name in self._hosts})
         for name, answer in answers.items():
             self._spent("sums", name, answer["seconds"])
             self.sums += answer["ciphertexts"]
         request = {"bins": self._layouts, "sums": {name: answer["sealed"] for name, answer in answers.items()}}
-        judged = self._ask("evaluate_bins", number, {self._guest: request})[self._guest]
+        judged = self._ask("evaluate_bins", self.part, {self._guest: request})[self._guest]
         if set(judged["sealed"]) != set(self._hosts):
             raise ProtocolError(f"verdicts: expected a box for each of {self._hosts}, got {sorted(judged['sealed'])}")
         self._spent("verdicts", self._guest, judged["seconds"])
         self._verdicts = judged["sealed"]
 
-    def finish(self) -> None:
+    def tell(self) -> None:
         """Tell every host of its columns, and let every party keep its bins."""
         needed(self._verdicts or None, "an end before verdicts")
-        number = self.messages_of_labels()
         requests = {name: {"sealed": self._verdicts.get(name)} for name in self._parties}
-        self._ask("keep_bins", number, requests)
+        self._ask("keep_bins", self.part, requests)
+
+    def finish(self) -> None:
+        """Let every party drop what it needs no longer."""
+        self._ask("finish", self.part, {name: {"sealed": None, "weights": None} for name in self._parties})
+
+    def checkpoint(self) -> None:
+        """Let every party keep its state after the last part of the labels."""
+        self._ask("checkpoint", self.part, {name: {} for name in self._parties})
+
+    def state(self) -> dict[str, Any]:
+        """Return what goes into a checkpoint of the coordinator's own."""
+        return {
+            "round": self.part,
+            "labels": self.labels,
+            "sums": self.sums,
+            "seconds": self.seconds,
+            "public_key": self.public_key.to_json(),
+        }
+
+    def take_counts(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state as far as it is counts, with the key of an earlier session."""
+        self._public_key = PublicKey.from_json(state["public_key"])
+        self.labels, self.sums, self.seconds = state["labels"], state["sums"], state["seconds"]
+
+    def go_back(self, part: int) -> None:
+        """Let every party go back to its state after a part of the labels."""
+        self._ask("restore", part, {name: {} for name in self._parties}, "noted")
+        self.part = part
 
     def messages_of_labels(self) -> int:
         """Return in how many parts the labels of all rows cross."""

@@ -21,8 +21,8 @@ from cipherlane.errors import ProtocolError
 from cipherlane.federation.binning_host import selected_csv
 from cipherlane.federation.binning_party import BinningParty, rules_of, split_counts
 from cipherlane.federation.binning_results import BinningResult, HostColumn
+from cipherlane.federation.binning_state import drop_private_key, seal_private_key, unseal_private_key
 from cipherlane.federation.responder import Handler
-from cipherlane.files import write_whole
 from cipherlane.paillier import PrivateKey, keygen
 from cipherlane.vertical.exchange import needed
 from cipherlane.vertical.label_sums import encrypt_labels, unpack_sums
@@ -45,13 +45,13 @@ class BinningGuest(BinningParty):
         self._private_key: PrivateKey | None = None
         self._events: NDArray[np.bool_] | None = None
         self._host_keys: dict[str, bytes] = {}
+        self._columns: tuple[list[ColumnBins], list[BinTable]] | None = None
         self.result: BinningResult | None = None
         self._own: FittedBinning | None = None
         return {
             "make_binning_key": self._on_make_key,
             "encrypt_labels": self._on_encrypt_labels,
             "evaluate_bins": self._on_evaluate_bins,
-            "keep_bins": self._on_keep_bins,
         }
 
     def _reasons_to_decline(self, task: Message) -> list[str]:
@@ -67,9 +67,22 @@ class BinningGuest(BinningParty):
     def _on_make_key(self, message: Message) -> bytes:
         start, task = time.perf_counter(), self._current_task()
         self._host_keys = dict(message["box_keys"])
-        public_key, self._private_key = keygen(bits=task["key_bits"], scheme=task["scheme"])
+        try:
+            # Before anything is encrypted: what cannot be cut ends the run.
+            self._columns = self._own_columns()
+        except ValueError as error:
+            self.notify(f"{self.row_source}: {error}")
+            raise ProtocolError(
+                f"guest {self.name!r}: one of its columns cannot be cut; its operator is told why"
+            ) from error
+        # The sums of an interrupted session go on under its key.
+        kept = None if self._accepted is None else unseal_private_key(self.sealed_store)
+        key = kept or keygen(bits=task["key_bits"], scheme=task["scheme"])[1]
+        if kept is None and self._store is not None:
+            seal_private_key(self._store, key)
+        self._private_key = key
         seconds = time.perf_counter() - start
-        return pack("binning_key", message.round, public_key=public_key.to_json(), seconds=seconds)
+        return pack("binning_key", message.round, public_key=key.public_key.to_json(), seconds=seconds)
 
     def _on_encrypt_labels(self, message: Message) -> bytes:
         start, rows = time.perf_counter(), self._rows_of(message)
@@ -77,7 +90,7 @@ class BinningGuest(BinningParty):
         events = needed(self._events, "labels are asked for before the plan's requirements")[rows]
         data = encrypt_labels(key, events)
         sealed = {
-            host: self._sealed_to(box_key, "label_ciphertexts", message, host, ciphertexts=data)
+            host: self._sealed_to(box_key, "label_ciphertexts", message.round, host, ciphertexts=data)
             for host, box_key in self._host_keys.items()
         }
         seconds = time.perf_counter() - start
@@ -87,13 +100,7 @@ class BinningGuest(BinningParty):
         start, task = time.perf_counter(), self._current_task()
         if set(message["bins"]) != set(self._host_keys) or set(message["sums"]) != set(self._host_keys):
             raise ProtocolError(f"sums: expected those of {sorted(self._host_keys)}, got {sorted(message['sums'])}")
-        try:
-            own_bins, own_tables = self._own_columns()
-        except ValueError as error:
-            self.notify(f"{self.row_source}: {error}")
-            raise ProtocolError(
-                f"guest {self.name!r}: one of its columns cannot be cut; its operator is told why"
-            ) from error
+        own_bins, own_tables = needed(self._columns, "sums come before the key")
         hosts = {name: self._host_columns(name, message) for name in self._host_keys}
         tables = {self.name: own_tables} | {name: [c.table for c in columns] for name, columns in hosts.items()}
         values = [table.information_value for party in tables.values() for table in party]
@@ -126,9 +133,9 @@ class BinningGuest(BinningParty):
 
     def _host_columns(self, name: str, message: Message) -> list[HostColumn]:
         """Return a host's columns with their counts, merged as the plan has it."""
-        layout = self._opened(message["bins"][name], "bin_layout", 0, f"{GUEST}/{name}")
+        layout = self._unsealed(message["bins"][name], "bin_layout", 0, f"{GUEST}/{name}")
         totals = self._checked_layout(name, layout)
-        box = self._opened(message["sums"][name], "bin_sum_ciphertexts", message.round, f"{GUEST}/{name}")
+        box = self._unsealed(message["sums"][name], "bin_sum_ciphertexts", message.round, f"{GUEST}/{name}")
         key, rows = needed(self._private_key, "sums come before the key"), len(self.row_ids)
         events = unpack_sums(key, box["ciphertexts"], layout["totals"], rows, name)
         counts = layout["bins"].tolist()
@@ -193,7 +200,7 @@ class BinningGuest(BinningParty):
         return self._sealed_to(
             self._host_keys[name],
             "bin_verdict",
-            message,
+            message.round,
             name,
             kept=kept.astype(np.uint8),
             merges=np.concatenate([np.empty(0, dtype=np.int64), *merges]),
@@ -204,12 +211,15 @@ class BinningGuest(BinningParty):
     def _on_keep_bins(self, message: Message) -> bytes:
         result = needed(self.result, "columns are kept before they were judged")
         own = needed(self._own, "columns are kept before they were judged")
-        self._keep(own)
-        for path, content in (
+        self._write(
+            own,
             (self._files.selected, selected_csv(own)),
             (self._files.tables, result.to_csv()),
             (self._files.report, result.to_json()),
-        ):
-            if path is not None:
-                write_whole(path, content)
+        )
         return self._noted(message)
+
+    def _on_finish(self, message: Message) -> bytes:
+        # The sums have been decrypted, and what came of them is written.
+        drop_private_key(self.sealed_store)
+        return super()._on_finish(message)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from cipherlane.binning import ColumnBins, FittedBinning, FittedColumn, category_bins, numeric_bins
 from cipherlane.errors import ProtocolError
 from cipherlane.federation.binning_party import BinningParty, rules_of, split_counts
+from cipherlane.federation.binning_state import seal_sums, unseal_sums
 from cipherlane.federation.responder import Handler
-from cipherlane.files import write_whole
 from cipherlane.paillier import CipherArray, PublicKey
 from cipherlane.vertical.exchange import needed
 from cipherlane.vertical.label_sums import add_labels, pack_sums, packed_count, read_labels
@@ -34,7 +34,6 @@ class BinningHost(BinningParty):
             "form_bins": self._on_form_bins,
             "add_labels": self._on_add_labels,
             "send_bin_sums": self._on_send_bin_sums,
-            "keep_bins": self._on_keep_bins,
         }
 
     def _on_form_bins(self, message: Message) -> bytes:
@@ -54,7 +53,7 @@ class BinningHost(BinningParty):
         sealed = self._sealed_to(
             self._guest_key,
             "bin_layout",
-            message,
+            message.round,
             f"{GUEST}/{self.name}",
             bins=np.array([bins.count for bins in self._bins], dtype=np.int64),
             ordered=np.array([self._mergeable(j) for j in range(len(self._bins))], dtype=np.int64),
@@ -85,10 +84,22 @@ class BinningHost(BinningParty):
         start, rows = time.perf_counter(), self._rows_of(message)
         indices = needed(self._indices, "labels come before the bins")
         key = needed(self._public_key, "labels come before the key")
-        box = self._opened(message["sealed"], "label_ciphertexts", message.round)
+        box = self._unsealed(message["sealed"], "label_ciphertexts", message.round)
         labels = read_labels(key, box["ciphertexts"], rows.stop - rows.start, GUEST)
         self._sums = add_labels(self._sums, labels, indices[rows], [bins.count for bins in self._bins])
         return pack("added_labels", message.round, seconds=time.perf_counter() - start)
+
+    def _on_checkpoint(self, message: Message) -> bytes:
+        seal_sums(self.sealed_store, message.round, needed(self._sums, "a checkpoint comes before labels"))
+        return super()._on_checkpoint(message)
+
+    def _on_restore(self, message: Message) -> bytes:
+        key = needed(self._public_key, "sums are gone back to before the key")
+        sums = unseal_sums(self.sealed_store, message.round, key)
+        if len(sums) != sum(bins.count for bins in self._bins):
+            raise ProtocolError("checkpoint: its sums are of other bins; start the run anew")
+        self._sums = sums
+        return super()._on_restore(message)
 
     def _on_send_bin_sums(self, message: Message) -> bytes:
         start, rows = time.perf_counter(), len(self.row_ids)
@@ -98,7 +109,7 @@ class BinningHost(BinningParty):
         sealed = self._sealed_to(
             self._guest_key,
             "bin_sum_ciphertexts",
-            message,
+            message.round,
             f"{GUEST}/{self.name}",
             ciphertexts=pack_sums(sums, rows).to_bytes(),
         )
@@ -109,14 +120,12 @@ class BinningHost(BinningParty):
     def _on_keep_bins(self, message: Message) -> bytes:
         needed(self._indices, "a verdict comes before the bins")
         box = needed(message["sealed"], "a host is told nothing of its columns")
-        verdict = self._opened(box, "bin_verdict", message.round)
+        verdict = self._unsealed(box, "bin_verdict", message.round)
         try:
             fitted = self._judged(verdict)
         except ValueError as error:
             raise ProtocolError(f"verdict from {GUEST!r}: does not fit the bins of {self.name!r} ({error})") from error
-        self._keep(fitted)
-        if self._files.selected is not None:
-            write_whole(self._files.selected, selected_csv(fitted))
+        self._write(fitted, (self._files.selected, selected_csv(fitted)))
         return self._noted(message)
 
     def _judged(self, verdict: Message) -> FittedBinning:

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import json
-import time
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cipherlane.binning import BinningRules, FittedBinning
-from cipherlane.federation import capability
+from cipherlane.federation.binning_state import seal_bins, seal_rows, unseal_rows
+from cipherlane.federation.party import Party
 from cipherlane.federation.plan import BINNING, PartyPlan
 from cipherlane.federation.responder import Handler
-from cipherlane.federation.row_matching import RowMatcher
-from cipherlane.files import told
-from cipherlane.paillier import current_backend
-from cipherlane.vertical.exchange import needed
-from cipherlane.vertical.messages import MAXIMUM_COLUMNS, box_context, pack, pack_sealed, unpack_sealed
+from cipherlane.files import told, write_whole
+from cipherlane.vertical.messages import MAXIMUM_COLUMNS, pack
 from cipherlane.vertical.sealed_files import SealedStore
-from cipherlane.vertical.sealing import seal
 from cipherlane.vertical.tables import Table, column_position, read_csv
 from cipherlane.vertical.wire import Message
 
-BINS_FILE = "binning.sealed"
 # Encrypted labels of so many rows cross at a time: 134 MB with a 2048-bit key.
 ROWS_A_MESSAGE = 1 << 18
+BinningPartyT = TypeVar("BinningPartyT", bound="BinningParty")
 
 
 @dataclass(frozen=True)
@@ -48,31 +45,23 @@ class BinningFiles:
     report: Path | None = None
 
 
-class BinningParty(RowMatcher):
+class BinningParty(Party[Table, BinningFiles]):
     """A guest or host whose columns are binned; its values and the edges of its bins never leave it.
 
     Parameters
     ----------
-    name, role
-        Who it is.
-    table
-        Its rows.
-    id_column
-        The column its ids stand in.
+    name, role, table, id_column, store, files, declines
+        As for `Party`; rows are put in the order of their ids.
     cuts
         Its own cuts, by column.
-    store
-        Its sealed directory, for the bins; None keeps none.
-    files
-        Where it writes its results.
-    declines
-        Why its operator does not want to take part; None to take part if it can.
 
     Attributes
     ----------
     fitted
         Its columns' bins in the end; None before.
     """
+
+    algorithm = BINNING
 
     def __init__(
         self,
@@ -81,21 +70,23 @@ class BinningParty(RowMatcher):
         table: Table,
         *,
         id_column: str = "id",
-        cuts: dict[str, list[float]] | None = None,
         store: SealedStore | None = None,
         files: BinningFiles | None = None,
+        cuts: dict[str, list[float]] | None = None,
         declines: str | None = None,
     ) -> None:
-        super().__init__(name, role)
-        # Matched parties' rows are in one order.
-        self._table = table.take(sorted(range(len(table.ids)), key=table.ids.__getitem__))
+        super().__init__(
+            name,
+            role,
+            # Matched parties' rows are in one order.
+            table.take(sorted(range(len(table.ids)), key=table.ids.__getitem__)),
+            id_column=id_column,
+            columns=(*table.columns, *table.texts),
+            store=store,
+            files=files or BinningFiles(),
+            declines=declines,
+        )
         self._cuts = cuts or {}
-        self._store = store
-        self._files = files or BinningFiles()
-        self._declines = declines
-        self._task: Message | None = None
-        self.columns = (*table.columns, *table.texts)
-        self.schema = "\n".join([id_column, *self.columns]).encode()
         self.fitted: FittedBinning | None = None
         unknown = sorted(set(self._cuts) - set(table.columns))
         if unknown:
@@ -103,79 +94,82 @@ class BinningParty(RowMatcher):
         self.handlers = {
             "binning_requirements": self._on_requirements,
             **self.match_handlers(),
+            "checkpoint": self._on_checkpoint,
+            "restore": self._on_restore,
+            "keep_bins": self._on_keep_bins,
+            "finish": self._on_finish,
             **self._own_handlers(),
         }
 
+    @abstractmethod
     def _own_handlers(self) -> dict[str, Handler]:
-        """Return the handlers of guest or host, whose state begins here; the base has none."""
-        return {}
+        """Return the handlers of guest or host alone, whose state begins here."""
 
     @classmethod
-    def prepare(cls, plan: PartyPlan, store: SealedStore | None, files: BinningFiles) -> BinningParty:
-        """Read the party's file as its section of the plan says."""
+    def prepare(
+        cls: type[BinningPartyT], plan: PartyPlan, store: SealedStore, files: BinningFiles, model: None = None
+    ) -> BinningPartyT:
+        """Read the party's file as its section of the plan says, and seal its rows; no `model` precedes it."""
         table = read_csv(plan.data, plan.id_column, plan.columns, plan.label_column, plan.categories)
-        return cls(
-            plan.name,
-            plan.role,
-            table,
-            id_column=plan.id_column,
-            cuts=None if plan.cuts is None else read_cuts(plan.cuts),
-            store=store,
-            files=files,
-            declines=plan.declines,
-        )
+        cuts = {} if plan.cuts is None else read_cuts(plan.cuts)
+        party = cls._of(plan, table, store, files, cuts=cuts)
+        seal_rows(store, party._table, cuts)
+        return party
+
+    @classmethod
+    def reopen(cls: type[BinningPartyT], plan: PartyPlan, store: SealedStore, files: BinningFiles) -> BinningPartyT:
+        """Go on from the sealed rows of an interrupted run."""
+        table, cuts = unseal_rows(store)
+        party = cls._of(plan, table, store, files, cuts=cuts)
+        party._hold_to_accepted_terms(store)
+        return party
 
     @property
-    def row_ids(self) -> tuple[str, ...]:
-        """The ids of its rows."""
-        return self._table.ids
-
-    @property
-    def row_source(self) -> str:
-        """The file that its rows came from."""
-        return self._table.source
+    def columns(self) -> tuple[str, ...]:
+        """The names of its columns: those of numbers, then those of categories."""
+        return (*self._table.columns, *self._table.texts)
 
     # What it has, and whether it takes part.
 
-    def _on_requirements(self, message: Message) -> bytes:
-        reasons = self._reasons_to_decline(message)
-        self._task = message
-        return pack(
-            "capability",
-            message.round,
-            accepts=not reasons,
-            reason="; ".join(reasons),
-            rows=len(self.row_ids),
-            columns=len(self.columns),
-            memory_needed=self._memory_needed(message),
-            memory_available=capability.available_memory(),
-            seconds_per_iteration=None,
-            backend=current_backend(),
-            threads=capability.threads(),
-            software=capability.software(),
-            clock=time.time(),
-            box_key=self._box.public,
-        )
-
     def _reasons_to_decline(self, task: Message) -> list[str]:
-        reasons = [] if self._declines is None else [self._declines]
+        reasons = super()._reasons_to_decline(task)
         if task["algorithm"] != BINNING:
             reasons.append(f"it is set up for {BINNING}")
-        if task["columns"] is not None and sorted(task["columns"]) != sorted(self.columns):
-            reasons.append("its columns are not those the plan names")
-        if task["rows"] is not None and task["rows"] != len(self.row_ids):
-            reasons.append(f"the plan requires {task['rows']} rows, it has {len(self.row_ids)}")
         try:
             rules_of(task)
         except ValueError as error:
             reasons.append(str(error))
-        return reasons + capability.machine_reasons(task, self._memory_needed(task))
+        return reasons
 
     def _memory_needed(self, task: Message) -> int:
         rows, key_bits = len(self.row_ids), task["key_bits"]
         # Its numbers twice, two bytes a bin's number, and a message's ciphertexts as numbers and, twice, as bytes.
         ciphertexts: int = min(rows, task["rows_a_message"]) * key_bits // 4
         return rows * len(self.columns) * 18 + 3 * ciphertexts
+
+    # What it keeps.
+
+    def _on_checkpoint(self, message: Message) -> bytes:
+        return self._noted(message)
+
+    def _on_restore(self, message: Message) -> bytes:
+        return self._noted(message)
+
+    @abstractmethod
+    def _on_keep_bins(self, message: Message) -> bytes:
+        """Keep the bins, and write the results."""
+
+    def _on_finish(self, message: Message) -> bytes:
+        return pack("finished", message.round, rows=len(self.row_ids), model_sha256=None)
+
+    def _write(self, fitted: FittedBinning, *results: tuple[Path | None, str]) -> None:
+        """Seal the bins, and write results where a place for them is named."""
+        self.fitted = fitted
+        if self._store is not None:
+            seal_bins(self._store, fitted)
+        for path, content in results:
+            if path is not None:
+                write_whole(path, content)
 
     # Small parts.
 
@@ -197,22 +191,6 @@ class BinningParty(RowMatcher):
         if not 0 <= start < len(self.row_ids):
             raise ValueError(f"round {message.round}: there are no rows left whose labels could cross")
         return slice(start, min(start + each, len(self.row_ids)))
-
-    def _current_task(self) -> Message:
-        return needed(self._task, "work is asked for before the plan's requirements")
-
-    def _sealed_to(self, key: bytes, kind: str, message: Message, receiver: str, **fields: Any) -> bytes:
-        content = pack_sealed(kind, message.round, **fields)
-        return seal(key, content, box_context(kind, message.round, receiver))
-
-    def _opened(self, box: bytes, kind: str, round_number: int, receiver: str | None = None) -> Message:
-        context = box_context(kind, round_number, receiver or self.name)
-        return unpack_sealed(self._box.open(box, context), kind)
-
-    def _keep(self, fitted: FittedBinning) -> None:
-        self.fitted = fitted
-        if self._store is not None:
-            self._store.write(BINS_FILE, fitted.to_json().encode())
 
 
 def rules_of(task: Message) -> BinningRules:

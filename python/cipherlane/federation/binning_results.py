@@ -87,3 +87,24 @@ class BinningResult:
             for table, keep in zip(tables, self.kept[party], strict=True)
         ]
         return json.dumps({"format": FORMAT, "columns": columns}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> BinningResult:
+        """Return what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            The text is something else.
+        """
+        tables: dict[str, list[BinTable]] = {}
+        kept: dict[str, list[bool]] = {}
+        try:
+            for column in json.loads(text)["columns"]:
+                counts = [np.array(column[name], dtype=np.int64) for name in ("events", "non_events")]
+                table = BinTable(column["column"], tuple(column["bins"]), *counts)
+                tables.setdefault(column["party"], []).append(table)
+                kept.setdefault(column["party"], []).append(bool(column["kept"]))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise ValueError("not the tables of a binning; the run's files were changed") from None
+        return cls(tables, {party: np.array(flags) for party, flags in kept.items()})

@@ -1,36 +1,41 @@
-"""Binning from a plan to a run directory, and applying what it found to new rows."""
+"""Binning from a plan to a run directory."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cipherlane.binning import FittedBinning
+from cipherlane.errors import LedgerError
 from cipherlane.federation.binning_coordinator import BinningCoordinator
-from cipherlane.federation.binning_guest import BinningGuest
-from cipherlane.federation.binning_host import BinningHost
-from cipherlane.federation.binning_party import BINS_FILE, BinningFiles, BinningParty
 from cipherlane.federation.binning_results import BinningResult
-from cipherlane.federation.engine import LocalEngine, Role, Transcript, TranscriptEntry
-from cipherlane.federation.plan import PartyPlan, Plan, load_plan
-from cipherlane.federation.responder import Responder
-from cipherlane.federation.run_store import RUN_FILE, RunStore, check_complete, plan_of, sealed_store_of
-from cipherlane.federation.training import Progress, default_directory, notices_of
+from cipherlane.federation.engine import Transcript
+from cipherlane.federation.plan import Plan, load_plan
+from cipherlane.federation.run_ledger import ledger_for
+from cipherlane.federation.run_session import (
+    Connect,
+    Progress,
+    RunSession,
+    Tell,
+    check_options,
+    default_directory,
+)
+from cipherlane.federation.run_store import (
+    METRICS_FILE,
+    REPORT_DATA_FILE,
+    TRANSCRIPT_FILE,
+    RunStore,
+    check_complete,
+    check_plan,
+)
+from cipherlane.federation.training import run_over_flare
+from cipherlane.files import told
+from cipherlane.ledger.lineage import TRAINED_ANEW
 from cipherlane.report import read_json, write_report
 from cipherlane.vertical.exchange import needed
-from cipherlane.vertical.messages import GUEST
-from cipherlane.vertical.tables import read_csv
 
-TABLES_FILE = "binning.csv"
-REPORT_DATA_FILE = "binning.json"
-SELECTED_PREFIX = "selected-"
+_STAGES = ("prepare", "agree", "match", "key", "labels", "verdicts", "results")
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class BinningRun:
     metrics
         The content of ``metrics.json``.
     result
-        What the guest has: the tables of all columns, and which are kept.
+        What the guest has: the tables of all columns, and which are kept; None where that is at the guest's own site.
     transcript
         Every message, whole if they were kept.
     """
@@ -54,7 +59,7 @@ class BinningRun:
     directory: Path
     plan: Plan
     metrics: dict[str, Any]
-    result: BinningResult
+    result: BinningResult | None
     transcript: Transcript
 
 
@@ -62,12 +67,14 @@ def bin_columns(
     plan: Plan | Path | str,
     out: Path | str | None = None,
     *,
-    progress: Callable[[Progress], None] | None = None,
+    engine: str = "local",
+    kit: Path | str | None = None,
+    resume: bool = False,
+    progress: Tell | None = None,
     keep_messages: bool = False,
+    patience: float = 3600.0,
 ) -> BinningRun:
     """Bin the columns of all parties of a plan by the guest's labels, and write the run directory.
-
-    Every role runs in this process, exchanging nothing but serialised bytes.
 
     Parameters
     ----------
@@ -75,6 +82,11 @@ def bin_columns(
         The plan, with a section ``[binning]``, or the path of its TOML file.
     out
         The run directory to make; default: ``runs/NAME-DATE-TIME``.
+    engine, kit, patience
+        Where the roles run, as for `train`.
+    resume
+        Go on from the last part of the labels that was added in the unfinished run of this plan beside `out`; from the
+        beginning if there is none. Of a run that is complete already, return what is there.
     progress
         Called before each stage and for each message.
     keep_messages
@@ -87,9 +99,10 @@ def bin_columns(
     ProtocolError
         A party declines, rows do not match, or a message does not fit the protocol.
     StorageError
-        A disk is full, read-only or failing; the message names the file.
+        A disk is full, read-only or failing; the message names the file, and the run can be resumed.
     """
     loaded = plan if isinstance(plan, Plan) else load_plan(plan)
+    check_options(out, engine, kit, resume, keep_messages, patience)
     if loaded.binning is None:
         raise ValueError(
             f"{loaded.name}: the plan's algorithm is {loaded.model.algorithm!r}, which is trained; run cipherlane "
@@ -97,181 +110,159 @@ def bin_columns(
         )
     final = Path(out) if out is not None else default_directory(loaded)
     tell = progress or (lambda event: None)
+    if resume and final.exists():
+        return _finished(final, loaded, tell)
+    if engine == "nvflare":
+        run_over_flare(loaded, final, kit, resume=resume, tell=tell, patience=patience)
+        return _read(final, loaded)
     tell(Progress("prepare"))
-    store = RunStore.create(final, loaded)
+    store = RunStore.reopen(final, loaded) if resume else RunStore.create(final, loaded)
     with store.guarded():
-        return _binned(loaded, store, tell, keep_messages)
+        return _Session(loaded, store, tell, keep_messages).run()
 
 
-def _binned(plan: Plan, store: RunStore, tell: Callable[[Progress], None], keep_messages: bool) -> BinningRun:
-    seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(name: str, shown: str | None = None) -> Iterator[None]:
-        if shown is not None:
-            tell(Progress(shown))
-        started = time.perf_counter()
-        yield
-        seconds[name] = time.perf_counter() - started
-
-    def watch(entry: TranscriptEntry) -> None:
-        tell(Progress("message", message=entry))
-
-    transcript = Transcript(store.transcript_file, keep_messages=keep_messages, watch=watch)
-    with stage("prepare"):
-        parties = [_party(party, store) for party in plan.parties]
-    coordinator = BinningCoordinator(plan, LocalEngine(list[Role](parties), transcript))
-    with notices_of(list[Responder](parties)):
-        with stage("agree", "agree"):
-            coordinator.open()
-        with stage("match", "match"):
-            coordinator.match()
-        started = time.perf_counter()
-        with stage("key", "key"):
-            coordinator.make_key()
-        with stage("labels", "labels"):
-            coordinator.add_labels()
-        with stage("verdicts", "verdicts"):
-            coordinator.judge()
-        with stage("results", "finish"):
-            coordinator.finish()
-    seconds["binning"] = time.perf_counter() - started
-    guest = next(party for party in parties if isinstance(party, BinningGuest))
-    metrics = _metrics(plan, coordinator, transcript, seconds)
-    store.write_metrics(metrics)
-    write_report(store.directory)
-    return BinningRun(store.complete(), plan, metrics, needed(guest.result, "a guest without a result"), transcript)
-
-
-def _party(plan: PartyPlan, store: RunStore) -> BinningParty:
-    selected = store.directory / f"{SELECTED_PREFIX}{plan.name}.csv"
-    if plan.role != GUEST:
-        return BinningHost.prepare(plan, store.party_store(plan), BinningFiles(selected))
-    files = BinningFiles(selected, store.directory / TABLES_FILE, store.directory / REPORT_DATA_FILE)
-    return BinningGuest.prepare(plan, store.party_store(plan), files)
-
-
-def _metrics(
-    plan: Plan, coordinator: BinningCoordinator, transcript: Transcript, seconds: dict[str, float]
-) -> dict[str, Any]:
-    key = coordinator.public_key
-    return {
-        "format": 2,
-        "plan": plan.name,
-        "algorithm": plan.model.algorithm,
-        "engine": "local",
-        "concurrent": coordinator.engine.concurrent,
-        "rows": coordinator.rows,
-        "parties": {
-            name: {
-                "role": coordinator.engine.roles[name],
-                **{key: value for key, value in answer.fields.items() if key not in ("box_key", "clock")},
-            }
-            for name, answer in coordinator.capabilities.items()
-        },
-        "binning": asdict(needed(plan.binning, "a plan without a section [binning]")),
-        "totals": {
-            "seconds": {**seconds, "by_role": coordinator.seconds},
-            "ciphertexts": {
-                "scheme": key.scheme,
-                "key_bits": key.bits,
-                "key_fingerprint": key.fingerprint,
-                # Whoever received one looked, and refused those without randomness of their own.
-                "found_randomised": coordinator.labels + coordinator.sums,
-                "labels": coordinator.labels,
-                "sums": coordinator.sums,
-                "total": coordinator.labels + coordinator.sums,
-            },
-            "messages": transcript.count,
-            "bytes": transcript.total_bytes,
-        },
-    }
-
-
-@dataclass(frozen=True)
-class TransformedRows:
-    """Rows of one party as its bins have them.
-
-    Attributes
-    ----------
-    id_column
-        The column of their ids.
-    ids
-        In the order of the file.
-    columns
-        The columns that were kept.
-    values
-        float64, shape (n, columns).
-    form
-        "woe" or "index".
-    """
-
-    id_column: str
-    ids: tuple[str, ...]
-    columns: tuple[str, ...]
-    values: NDArray[np.float64]
-    form: str
-
-
-def bins_of(run: Path, party: str) -> FittedBinning:
-    """Return the bins that a party of a complete binning keeps sealed.
-
-    Raises
-    ------
-    ValueError
-        The run is no complete binning, has no such party, or the file was changed.
-    """
-    plan = _binning_plan(run)
-    section = _section(plan, party)
-    run_id = str(read_json(run / RUN_FILE)["id"])
-    store = sealed_store_of(run, party, run_id, section.directory, section.seal_key)
-    return FittedBinning.from_json(store.read(BINS_FILE))
-
-
-def transform_rows(run: Path, party: str, data: Path, form: str | None = None) -> TransformedRows:
-    """Return new rows of one party with its kept columns as weights of evidence or numbers of bins.
+def bin_elsewhere(plan: Plan, final: Path, connect: Connect, engine: str, *, resume: bool, tell: Tell) -> BinningRun:
+    """Bin with parties that run elsewhere, as the coordinator, and write its run directory.
 
     Parameters
     ----------
-    run
-        The directory of a complete binning.
-    party
-        Whose columns.
-    data
-        A CSV file with the id column and the columns that were kept.
-    form
-        "woe" or "index"; default: "woe" where the party knows it.
-
-    Raises
-    ------
-    ValueError
-        The run, the party or a cell is at fault; the message says which and what to do.
+    plan, final, resume, tell
+        As for `bin_columns`.
+    connect
+        What reaches the parties.
+    engine
+        Its name, for the metrics.
     """
-    fitted = bins_of(run, party)
-    section = _section(_binning_plan(run), party)
-    names = tuple(column.name for column in fitted.selected)
-    if not names:
-        raise ValueError(f"{run}: no column of {party!r} was kept; lower `threshold` in the plan")
-    texts = tuple(name for name in section.categories if name in names)
-    table = read_csv(data, section.id_column, names, None, texts)
-    columns: dict[str, Any] = {name: table.values[:, j] for j, name in enumerate(table.columns)} | dict(table.texts)
-    used = form or ("woe" if fitted.knows_woe else "index")
+    if resume and final.exists():
+        return _finished(final, plan, tell)
+    tell(Progress("prepare"))
+    store = RunStore.reopen(final, plan) if resume else RunStore.create(final, plan)
+    with store.guarded():
+        return _Session(plan, store, tell, keep_messages=False, engine=engine, connect=connect).run()
+
+
+def _finished(directory: Path, plan: Plan, tell: Tell) -> BinningRun:
+    tell(Progress("complete"))
+    check_plan(check_complete(directory), plan)
+    return _read(directory, plan)
+
+
+def _read(directory: Path, plan: Plan) -> BinningRun:
+    metrics, transcript = read_json(directory / METRICS_FILE), Transcript(directory / TRANSCRIPT_FILE)
+    return BinningRun(directory, plan, metrics, _result_in(directory), transcript)
+
+
+def _result_in(directory: Path) -> BinningResult | None:
+    path = directory / REPORT_DATA_FILE
+    if not path.is_file():
+        return None
+    with told(path):
+        text = path.read_text(encoding="utf-8", errors="replace")
     try:
-        values = fitted.transform(columns, used)
+        return BinningResult.from_json(text)
     except ValueError as error:
-        raise ValueError(f"{data}: {error}") from None
-    return TransformedRows(section.id_column, table.ids, names, values, used)
+        raise ValueError(f"{path}: {error}") from None
 
 
-def _binning_plan(run: Path) -> Plan:
-    plan = plan_of(check_complete(run))
-    if plan.binning is None:
-        raise ValueError(f"{run}: not a binning (its algorithm is {plan.model.algorithm!r}); give what `bin` printed")
-    return plan
+class _Session(RunSession):
+    """One process's work on a binning."""
 
+    def __init__(
+        self,
+        plan: Plan,
+        store: RunStore,
+        tell: Tell,
+        keep_messages: bool,
+        *,
+        engine: str = "local",
+        connect: Connect | None = None,
+    ) -> None:
+        ledger = ledger_for(plan, store, TRAINED_ANEW)
+        super().__init__(plan, store, tell, keep_messages, ledger=ledger, engine=engine, connect=connect)
+        self._seconds = dict.fromkeys(_STAGES, 0.0)
+        self._earlier_seconds = 0.0
+        self._started = time.perf_counter()
 
-def _section(plan: Plan, party: str) -> PartyPlan:
-    found = next((section for section in plan.parties if section.name == party), None)
-    if found is None:
-        raise ValueError(f"party: expected one of {[section.name for section in plan.parties]}, got {party!r}")
-    return found
+    def run(self) -> BinningRun:
+        with self._engine(lambda: [self._party(party) for party in self._plan.parties]) as engine:
+            return self._binned(BinningCoordinator(self._plan, engine))
+
+    def _binned(self, coordinator: BinningCoordinator) -> BinningRun:
+        self._ledger.begin(coordinator, self._transcript)
+        if self._ledger.closed:
+            return self._concluded(read_json(self._store.directory / METRICS_FILE))
+        self._agree(coordinator)
+        with self._on_ledger():
+            self._ledger.open()
+        self._started = time.perf_counter()
+        state = self._checkpoint
+        if state is not None:
+            self._earlier_seconds = state["binning_seconds"]
+            coordinator.take_counts(state)
+        if state is None or not state["told"]:
+            self._tell_all(coordinator, state)
+            self._keep(coordinator, told=True)
+        with self._timed("results"):
+            coordinator.finish()
+        metrics = self._metrics(coordinator)
+        self._store.write_metrics(metrics)
+        return self._concluded(metrics)
+
+    def _tell_all(self, coordinator: BinningCoordinator, state: dict[str, Any] | None) -> None:
+        """Do all from the key to the verdicts, or what a checkpoint has left of it."""
+        with self._stage("key"):
+            coordinator.make_key()
+        with self._on_ledger():
+            self._ledger.agree_on_key(coordinator.public_key.fingerprint)
+        if state is not None:
+            with self._going_back():
+                coordinator.go_back(state["round"])
+        with self._on_ledger():
+            self._ledger.commit()
+        with self._stage("labels"):
+            self._may_go_on()
+            for _ in coordinator.add_labels():
+                with self._on_ledger():
+                    self._ledger.commit()
+                coordinator.checkpoint()
+                self._keep(coordinator, told=False)
+                self._tell(Progress("kept"))
+                self._may_go_on()
+        with self._stage("verdicts"):
+            coordinator.judge()
+        self._tell(Progress("finish"))
+        with self._timed("results"):
+            coordinator.tell()
+
+    def _may_go_on(self) -> None:
+        """Stop where the ledger forbids the next part, with everything kept as of the last one."""
+        with self._on_ledger():
+            try:
+                self._ledger.check()
+            except LedgerError:
+                self._ledger.stop()
+                raise
+
+    def _keep(self, coordinator: BinningCoordinator, *, told: bool) -> None:
+        state = {**coordinator.state(), "told": told, "binning_seconds": self._elapsed()}
+        self._store.write_checkpoint(state)
+
+    def _elapsed(self) -> float:
+        return time.perf_counter() - self._started + self._earlier_seconds
+
+    def _concluded(self, metrics: dict[str, Any]) -> BinningRun:
+        """Record what the run ended with, and give it its name."""
+        self._ledger.close()
+        write_report(self._store.directory)
+        directory = self._store.complete()
+        return BinningRun(directory, self._plan, metrics, _result_in(directory), self._transcript)
+
+    def _metrics(self, coordinator: BinningCoordinator) -> dict[str, Any]:
+        seconds = {**self._seconds, "binning": self._elapsed(), "by_role": coordinator.seconds}
+        ciphertexts = {"labels": coordinator.labels, "sums": coordinator.sums}
+        return {
+            **self._common_metrics(coordinator),
+            "binning": asdict(needed(self._plan.binning, "a plan without a section [binning]")),
+            "totals": self._totals(coordinator, seconds, ciphertexts),
+            **self._ledger.metrics(),
+        }

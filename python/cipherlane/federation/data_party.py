@@ -14,12 +14,12 @@ from cipherlane.errors import ProtocolError
 from cipherlane.federation import capability
 from cipherlane.federation.assignments import evaluate_assignments, write_assignments
 from cipherlane.federation.models import PartyModel, save_models
+from cipherlane.federation.party import Party, PartyT
 from cipherlane.federation.plan import ALGORITHM, PartyPlan
-from cipherlane.federation.row_matching import RowMatcher, shown
+from cipherlane.federation.row_matching import shown
 from cipherlane.federation.sealed_state import PreparedTable, seal_parameters, unseal_parameters
-from cipherlane.federation.terms import TERMS_FILE, changed_terms, seal_terms, unseal_terms
 from cipherlane.files import told
-from cipherlane.paillier import PublicKey, current_backend
+from cipherlane.paillier import PublicKey
 from cipherlane.vertical.exchange import (
     check_key,
     encoding_of,
@@ -30,15 +30,12 @@ from cipherlane.vertical.exchange import (
 from cipherlane.vertical.messages import (
     ARBITER,
     GUEST,
-    box_context,
     pack,
-    pack_sealed,
 )
 from cipherlane.vertical.mixture_party import COVARIANCE_TYPES, PartyParameters, update_parameters
 from cipherlane.vertical.responsibility_table import round_rows
 from cipherlane.vertical.score_encoding import NumberEncoding, parameter_encoding, score_vector
 from cipherlane.vertical.sealed_files import SealedStore
-from cipherlane.vertical.sealing import seal
 from cipherlane.vertical.starts import initial_responsibilities
 from cipherlane.vertical.tables import Preprocessing, read_csv
 from cipherlane.vertical.wire import Message
@@ -66,30 +63,18 @@ class PartyFiles:
     quality: Path | None = None
 
 
-class DataParty(RowMatcher):
+class DataParty(Party[PreparedTable, PartyFiles]):
     """A guest or host; its rows, parameters and log-densities leave it only encrypted, labels never.
 
     Parameters
     ----------
-    name, role
-        Who it is; role is "guest" or "host".
-    table
-        Its prepared rows.
-    id_column
-        The column its ids stand in.
-    store
-        Its sealed directory; None where nothing is to be kept (scoring).
-    files
-        Where it writes its results.
+    name, role, table, id_column, store, files, declines
+        As for `Party`; without a `store` nothing is kept (scoring).
     model
         A trained block, to score the table with or to train on from; None to begin anew.
-    declines
-        Why its operator does not want to take part; None to take part if it can.
 
     Attributes
     ----------
-    expected_key
-        The fingerprint that the arbiter's key must have; None takes any.
     result
         The guest's final responsibilities, float64 of shape (n, K); None before the end and at hosts.
     """
@@ -108,21 +93,21 @@ class DataParty(RowMatcher):
         model: PartyModel | None = None,
         declines: str | None = None,
     ) -> None:
-        super().__init__(name, role)
-        self._declines = declines
-        self._table = table
-        self._id_column = id_column
-        self.schema = "\n".join([id_column, *table.preprocessing.columns]).encode()
-        self._store = store
-        self._files = files or PartyFiles()
+        super().__init__(
+            name,
+            role,
+            table,
+            id_column=id_column,
+            columns=table.preprocessing.columns,
+            store=store,
+            files=files or PartyFiles(),
+            declines=declines,
+        )
         self._parameters = None if model is None else model.parameters
-        self._task: Message | None = None
-        self._accepted: Message | None = None
         self._public_key: PublicKey | None = None
         self._arbiter_box_key: bytes | None = None
         self._all_rows: int | None = None
         self._responsibilities: NDArray[np.float64] | None = None
-        self.expected_key: str | None = None
         self.result: NDArray[np.float64] | None = None
         self.handlers = {
             "requirements": self._on_requirements,
@@ -139,52 +124,19 @@ class DataParty(RowMatcher):
 
     @classmethod
     def prepare(
-        cls, plan: PartyPlan, store: SealedStore, files: PartyFiles, model: PartyModel | None = None
-    ) -> DataParty:
+        cls: type[PartyT], plan: PartyPlan, store: SealedStore, files: PartyFiles, model: PartyModel | None = None
+    ) -> PartyT:
         """Read and preprocess the party's file as its plan says, and seal the result in its store.
 
         To train on from a `model`, it is preprocessed as that model's rows were.
         """
-        table = cls._sealed_table(plan, store, model)
-        return cls(
-            plan.name,
-            plan.role,
-            table,
-            id_column=plan.id_column,
-            store=store,
-            files=files,
-            model=model,
-            declines=plan.declines,
-        )
-
-    @staticmethod
-    def _sealed_table(plan: PartyPlan, store: SealedStore, model: PartyModel | None) -> PreparedTable:
-        columns = plan.columns if model is None else model.preprocessing.columns
-        table = read_csv(plan.data, plan.id_column, columns, plan.label_column)
-        fitted = (
-            Preprocessing.fit(table, standardise=plan.standardise, imputation=plan.impute)
-            if model is None
-            else model.preprocessing
-        )
-        prepared = PreparedTable.from_table(table, fitted)
-        prepared.seal(store)
-        return prepared
+        return cls._of(plan, sealed_table(plan, store, model), store, files, model=model)
 
     @classmethod
-    def reopen(cls, plan: PartyPlan, store: SealedStore, files: PartyFiles) -> DataParty:
+    def reopen(cls: type[PartyT], plan: PartyPlan, store: SealedStore, files: PartyFiles) -> PartyT:
         """Go on from the sealed table of an interrupted run."""
-        table = PreparedTable.unseal(store)
-        party = cls(
-            plan.name,
-            plan.role,
-            table,
-            id_column=plan.id_column,
-            store=store,
-            files=files,
-            declines=plan.declines,
-        )
-        # Without them a plan that changed since would pass for a new one.
-        party._accepted = unseal_terms(store)
+        party = cls._of(plan, PreparedTable.unseal(store), store, files)
+        party._hold_to_accepted_terms(store)
         return party
 
     @property
@@ -193,74 +145,29 @@ class DataParty(RowMatcher):
         return self._table.ids
 
     @property
-    def row_ids(self) -> tuple[str, ...]:
-        """The ids of its rows."""
-        return self._table.ids
-
-    @property
-    def row_source(self) -> str:
-        """The file that its rows came from."""
-        return self._table.source
+    def columns(self) -> tuple[str, ...]:
+        """The names of its columns, as they are now."""
+        return self._table.preprocessing.columns
 
     # What it has, and whether it takes part (steps 4 and 5).
 
-    def _on_requirements(self, message: Message) -> bytes:
-        self._keep_to_what_was_accepted(message)
-        rows, columns = self._table.inputs.shape
-        reasons = self._reasons_to_decline(message)
-        seconds = None if reasons or not message["training"] else self._expected_seconds(message)
-        limit = message["seconds_per_iteration"]
-        if seconds is not None and limit is not None and seconds > limit:
+    def _seconds_of_a_round(self, task: Message, reasons: list[str]) -> float | None:
+        if not task["training"]:
+            return None
+        seconds, limit = self._expected_seconds(task), task["seconds_per_iteration"]
+        if limit is not None and seconds > limit:
             reasons.append(f"an iteration would take {seconds:.3g} s here, the plan allows {limit:.3g} s")
-        if not reasons and self._store is not None:
-            seal_terms(self._store, message)
-        return pack(
-            "capability",
-            message.round,
-            accepts=not reasons,
-            reason="; ".join(reasons),
-            rows=rows,
-            columns=columns,
-            memory_needed=self._memory_needed(message),
-            memory_available=capability.available_memory(),
-            seconds_per_iteration=seconds,
-            backend=current_backend(),
-            threads=capability.threads(),
-            software=capability.software(),
-            clock=time.time(),
-            box_key=self._box.public,
-        )
-
-    def _keep_to_what_was_accepted(self, message: Message) -> None:
-        """Take the plan's terms, or refuse others than this party accepted before, in this session or another."""
-        accepted = self._task or self._accepted
-        if accepted is None and self._store is not None and TERMS_FILE in self._store.names("accepted"):
-            accepted = unseal_terms(self._store)
-        changed = [] if accepted is None else changed_terms(accepted, message)
-        if changed:
-            raise ProtocolError(
-                f"the plan changed after this party accepted it: {'; '.join(changed)}; go on with the accepted plan, "
-                "or start a new run"
-            )
-        if self._task is not None:
-            raise ProtocolError("replayed message: 'requirements' have been answered already")
-        self._task = message
+        return seconds
 
     def _reasons_to_decline(self, task: Message) -> list[str]:
         rows = len(self._table.ids)
-        reasons = [] if self._declines is None else [self._declines]
+        reasons = super()._reasons_to_decline(task)
         if task["algorithm"] != self.algorithm or task["covariance_type"] not in COVARIANCE_TYPES:
             reasons.append(f"it is set up for {self.algorithm} with covariances {' or '.join(COVARIANCE_TYPES)}")
-        # In whatever order: parties may have agreed on one since.
-        if task["columns"] is not None and sorted(task["columns"]) != sorted(self._table.preprocessing.columns):
-            reasons.append("its columns are not those the plan names")
-        if task["rows"] is not None and task["rows"] != rows:
-            reasons.append(f"the plan requires {task['rows']} rows, it has {rows}")
         if task["training"] and rows < self._least_rows(task):
             reasons.append(
                 f"the plan asks for {task['components']} components, it has only {rows} rows; lower model.components"
             )
-        reasons += capability.machine_reasons(task, self._memory_needed(task))
         if self._store is not None and (lacking := self._disk_lacking(self._store, task)) > 0:
             reasons.append(f"its checkpoints would take {lacking >> 10} kB more than is free on its disk")
         if encoding_of(task).slot_bits > task["key_bits"] - 2:
@@ -386,30 +293,21 @@ class DataParty(RowMatcher):
         vector = np.concatenate([parameters.to_vector(), fitted.centre, fitted.scale, fitted.fill])
         encoding = parameter_encoding(task["packing"])
         encoding.check_fits(vector, self.name, "model parameters")
-        names = pack_sealed(
-            "column_names",
-            message.round,
-            columns=list(fitted.columns),
-            id_column=self._id_column,
-            imputation=fitted.imputation,
-        )
+        own = {"columns": list(fitted.columns), "id_column": self._id_column, "imputation": fitted.imputation}
         return pack(
             "encrypted_parameters",
             message.round,
             columns=len(fitted.columns),
             ciphertexts=key.encrypt(vector, codec=encoding.codec()).to_bytes(),
-            names=seal(arbiter, names, box_context("column_names", message.round, f"{ARBITER}/{self.name}")),
+            names=self._sealed_to(arbiter, "column_names", message.round, f"{ARBITER}/{self.name}", **own),
         )
 
     def _on_checkpoint(self, message: Message) -> bytes:
-        store = needed(self._store, "a checkpoint without a directory to keep it in")
-        parameters = needed(self._parameters, "a checkpoint before training")
-        seal_parameters(store, message.round, parameters)
+        seal_parameters(self.sealed_store, message.round, needed(self._parameters, "a checkpoint before training"))
         return self._noted(message)
 
     def _on_restore(self, message: Message) -> bytes:
-        store = needed(self._store, "a checkpoint is asked for, and there is no directory with one")
-        self._parameters = unseal_parameters(store, message.round)
+        self._parameters = unseal_parameters(self.sealed_store, message.round)
         return self._noted(message)
 
     def _on_finish(self, message: Message) -> bytes:
@@ -450,8 +348,19 @@ class DataParty(RowMatcher):
         if message.round > most:
             raise ProtocolError(f"round {message.round}: the plan that this party accepted ends after round {most}")
 
-    def _current_task(self) -> Message:
-        return needed(self._task, "work is asked for before the plan's requirements")
-
     def _finished(self, message: Message, model_sha256: bytes | None) -> bytes:
         return pack("finished", message.round, rows=len(self._table.ids), model_sha256=model_sha256)
+
+
+def sealed_table(plan: PartyPlan, store: SealedStore, model: PartyModel | None) -> PreparedTable:
+    """Return the rows of a party's file, preprocessed as its plan says or as a model's rows were, and seal them."""
+    columns = plan.columns if model is None else model.preprocessing.columns
+    table = read_csv(plan.data, plan.id_column, columns, plan.label_column)
+    fitted = (
+        Preprocessing.fit(table, standardise=plan.standardise, imputation=plan.impute)
+        if model is None
+        else model.preprocessing
+    )
+    prepared = PreparedTable.from_table(table, fitted)
+    prepared.seal(store)
+    return prepared

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cipherlane.errors import ProtocolError
-from cipherlane.federation.data_party import PROBE_ROWS, DataParty, PartyFiles
+from cipherlane.federation.data_party import PROBE_ROWS, DataParty, PartyFiles, sealed_table
 from cipherlane.federation.models import PartyModel, save_models
+from cipherlane.federation.party import PartyT
 from cipherlane.federation.plan import HORIZONTAL, PartyPlan
 from cipherlane.federation.sealed_state import PreparedTable, seal_mixture, unseal_mixture
 from cipherlane.horizontal.mixture_party import (
@@ -23,11 +24,10 @@ from cipherlane.horizontal.mixture_party import (
 from cipherlane.horizontal.standardisation import column_spreads, column_sums
 from cipherlane.horizontal.statistics import statistics_of, statistics_size, to_vector
 from cipherlane.vertical.exchange import covariances_from_wire, encoding_of, needed
-from cipherlane.vertical.messages import box_context, pack, pack_sealed, unpack_sealed
+from cipherlane.vertical.messages import pack
 from cipherlane.vertical.mixture_party import PartyParameters
 from cipherlane.vertical.score_encoding import NumberEncoding, parameter_encoding
 from cipherlane.vertical.sealed_files import SealedStore
-from cipherlane.vertical.sealing import seal
 from cipherlane.vertical.tables import Preprocessing, Table, check_present, read_csv
 from cipherlane.vertical.wire import Message
 
@@ -77,37 +77,18 @@ class HorizontalParty(DataParty):
 
     @classmethod
     def prepare(
-        cls, plan: PartyPlan, store: SealedStore, files: PartyFiles, model: PartyModel | None = None
-    ) -> HorizontalParty:
+        cls: type[PartyT], plan: PartyPlan, store: SealedStore, files: PartyFiles, model: PartyModel | None = None
+    ) -> PartyT:
         """Read the party's file; it is preprocessed and sealed when all parties' columns are known.
 
         To train on from a `model`, it is preprocessed at once as that model's rows were.
         """
         if model is not None:
-            table = cls._sealed_table(plan, store, model)
-            return cls(
-                plan.name,
-                plan.role,
-                table,
-                id_column=plan.id_column,
-                store=store,
-                files=files,
-                model=model,
-                declines=plan.declines,
-            )
+            return cls._of(plan, sealed_table(plan, store, model), store, files, model=model)
         raw = read_csv(plan.data, plan.id_column, plan.columns, plan.label_column)
         check_present(raw, plan.impute)
-        return cls(
-            plan.name,
-            plan.role,
-            PreparedTable.from_table(raw, _as_they_are(raw.columns, plan.impute)),
-            id_column=plan.id_column,
-            store=store,
-            files=files,
-            raw=raw,
-            standardise=plan.standardise,
-            declines=plan.declines,
-        )
+        table = PreparedTable.from_table(raw, _as_they_are(raw.columns, plan.impute))
+        return cls._of(plan, table, store, files, raw=raw, standardise=plan.standardise)
 
     # What it has.
 
@@ -140,16 +121,11 @@ class HorizontalParty(DataParty):
     def _on_match_open(self, message: Message) -> bytes:
         fitted = self._table.preprocessing
         fields = {"columns": list(fitted.columns), "id_column": self._id_column, "imputation": fitted.imputation}
-        content = pack_sealed("column_names", message.round, **fields)
-        sealed = {
-            host: seal(key, content, box_context("column_names", message.round, host))
-            for host, key in message["box_keys"].items()
-        }
+        sealed = self._sealed_to_each("column_names", message, **fields)
         return pack("match_offer", message.round, rows=len(self._table.ids), sealed=sealed)
 
     def _on_match_check(self, message: Message) -> bytes:
-        context = box_context("column_names", message.round, self.name)
-        columns = unpack_sealed(self._box.open(message["sealed"], context), "column_names")["columns"]
+        columns = self._unsealed(message["sealed"], "column_names", message.round)["columns"]
         own = self._table.preprocessing.columns
         only_here, only_there = sorted(set(own) - set(columns)), sorted(set(columns) - set(own))
         if only_here or only_there:
@@ -213,7 +189,7 @@ class HorizontalParty(DataParty):
         return self._noted(message)
 
     def _column_values(self, kind: str, message: Message, raw: Table) -> NDArray[np.float64]:
-        content = self._opened(kind, message["sealed"], message.round)
+        content = self._unsealed(message["sealed"], kind, message.round)
         values: NDArray[np.float64] = content["values"]
         if values.shape != (len(raw.columns),):
             raise ProtocolError(f"{kind}: expected {len(raw.columns)} numbers, got shape {values.shape}")
@@ -223,11 +199,7 @@ class HorizontalParty(DataParty):
 
     def _on_initialise(self, message: Message) -> bytes:
         centres = cluster_centres(self._table.inputs, self._current_task()["components"], message["seed"])
-        content = pack_sealed("centres", message.round, means=centres)
-        sealed = {
-            name: seal(key, content, box_context("centres", message.round, name))
-            for name, key in message["box_keys"].items()
-        }
+        sealed = self._sealed_to_each("centres", message, means=centres)
         return pack("initial_centres", message.round, sealed=sealed)
 
     def _on_begin(self, message: Message) -> bytes:
@@ -241,7 +213,7 @@ class HorizontalParty(DataParty):
         if message["sealed"] is None:
             first = drawn_responsibilities(len(inputs), components, message["seed"], message["position"])
         else:
-            centres = self._opened("centres", message["sealed"], message.round)["means"]
+            centres = self._unsealed(message["sealed"], "centres", message.round)["means"]
             if centres.shape != (components, inputs.shape[1]):
                 raise ProtocolError(f"centres: expected shape ({components}, {inputs.shape[1]}), got {centres.shape}")
             first = nearest(inputs, centres)
@@ -266,7 +238,7 @@ class HorizontalParty(DataParty):
 
     def _opened_mixture(self, box: bytes, round_number: int) -> MixtureParameters:
         task = self._current_task()
-        content = self._opened("mixture_parameters", box, round_number)
+        content = self._unsealed(box, "mixture_parameters", round_number)
         shape = (task["components"], self._table.inputs.shape[1])
         if content["means"].shape != shape or content["weights"].shape != shape[:1]:
             raise ProtocolError(f"model: expected means of shape {shape}, got {content['means'].shape}")
@@ -274,17 +246,12 @@ class HorizontalParty(DataParty):
         covariances = covariances_from_wire(content["covariances"], shape, kind)
         return MixtureParameters(content["weights"], content["means"], covariances, kind)
 
-    def _opened(self, kind: str, box: bytes, round_number: int) -> Message:
-        return unpack_sealed(self._box.open(box, box_context(kind, round_number, self.name)), kind)
-
     def _on_checkpoint(self, message: Message) -> bytes:
-        store = needed(self._store, "a checkpoint without a directory to keep it in")
-        seal_mixture(store, message.round, needed(self._mixture, "a checkpoint before training"))
+        seal_mixture(self.sealed_store, message.round, needed(self._mixture, "a checkpoint before training"))
         return self._noted(message)
 
     def _on_restore(self, message: Message) -> bytes:
-        store = needed(self._store, "a checkpoint is asked for, and there is no directory with one")
-        self._mixture = unseal_mixture(store, message.round)
+        self._mixture = unseal_mixture(self.sealed_store, message.round)
         return self._noted(message)
 
     def _on_finish(self, message: Message) -> bytes:

@@ -9,8 +9,8 @@ from cipherlane.federation.plan import LedgerPlan, Plan
 from cipherlane.federation.responder import Responder
 from cipherlane.ledger import require_packages
 from cipherlane.ledger.lineage import TRAINED_ANEW, Lineage
-from cipherlane.ledger.run_files import member_directory, model_file, results_file
-from cipherlane.vertical.messages import ARBITER, COORDINATOR
+from cipherlane.ledger.run_files import ASSIGNED, BINNED, PREDICTED, member_directory, model_file, results_file
+from cipherlane.vertical.messages import COORDINATOR
 from cipherlane.vertical.sealed_files import SealedStore
 
 if TYPE_CHECKING:
@@ -21,15 +21,13 @@ if TYPE_CHECKING:
 _ACCOUNT_FILE = "ledger-account.sealed"
 # Commitments beside those of rounds: before the first and after the last, and room for rounds done again.
 _SPARE_ROUNDS = 1_000
+# A binning commits to every part of its labels; how many there are depends on rows that the plan does not know.
+_MOST_PARTS = 1 << 20
 
 
 def ledger_roles(plan: Plan) -> dict[str, str]:
     """Return every member's kind of role by its name, the coordinator among them."""
-    return {
-        COORDINATOR: COORDINATOR,
-        ARBITER: ARBITER,
-        **{party.name: party.role for party in plan.parties},
-    }
+    return {COORDINATOR: COORDINATOR, **plan.roles}
 
 
 def witness_of(role: Responder, plan: Plan, store: SealedStore, run: Path, lineage: Lineage = TRAINED_ANEW) -> Witness:
@@ -75,13 +73,19 @@ def part_of(
         plan=plan.text.encode(),
         roles=ledger_roles(plan),
         schema=schema,
-        model=model_file(run, name, role),
-        results=results_file(run, role, plan.logistic is not None),
+        model=None if plan.binning is not None else model_file(run, name, role),
+        results=results_file(run, name, role, _kind_of(plan)),
         lineage=lineage,
         access_seconds=int(section.access_hours * 3600),
-        maximum_rounds=plan.training.max_iterations + _SPARE_ROUNDS,
+        maximum_rounds=_MOST_PARTS if plan.binning is not None else plan.training.max_iterations + _SPARE_ROUNDS,
         accounts=section.accounts,
     )
+
+
+def _kind_of(plan: Plan) -> str:
+    if plan.binning is not None:
+        return BINNED
+    return PREDICTED if plan.logistic is not None else ASSIGNED
 
 
 def _account(store: SealedStore) -> Account:

@@ -13,7 +13,7 @@ from cipherlane.errors import ProtocolError
 from cipherlane.federation import capability
 from cipherlane.federation.data_party import DataParty, PartyFiles
 from cipherlane.federation.logistic_models import LogisticModel, save_logistic_model
-from cipherlane.federation.plan import LOGISTIC, PartyPlan
+from cipherlane.federation.plan import LOGISTIC
 from cipherlane.federation.predictions import Predictions, predictions_of
 from cipherlane.federation.sealed_state import (
     LogisticState,
@@ -117,22 +117,6 @@ class LogisticParty(DataParty):
             "restore": self._on_restore,
             "finish": self._on_finish,
         }
-
-    @classmethod
-    def prepare(  # type: ignore[override]
-        cls, plan: PartyPlan, store: SealedStore, files: PartyFiles, model: None = None
-    ) -> LogisticParty:
-        """Read and preprocess the party's file as its plan says, and seal the result in its store."""
-        table = cls._sealed_table(plan, store, None)
-        return cls(
-            plan.name,
-            plan.role,
-            table,
-            id_column=plan.id_column,
-            store=store,
-            files=files,
-            declines=plan.declines,
-        )
 
     def call(self, method: str, data: bytes) -> bytes:
         """Answer the message `data` of kind `method`."""

@@ -14,10 +14,10 @@ from cipherlane.federation.logistic_party import LogisticParty
 from cipherlane.federation.plan import PartyPlan, RequirementsPlan
 from cipherlane.federation.predictions import Predictions
 from cipherlane.federation.responder import Responder
+from cipherlane.federation.run_session import notices_of
 from cipherlane.federation.run_store import check_complete, model_file, plan_of
 from cipherlane.federation.scoring import check_names
 from cipherlane.federation.sealed_state import PreparedTable
-from cipherlane.federation.training import notices_of
 from cipherlane.vertical.exchange import needed
 from cipherlane.vertical.messages import GUEST
 from cipherlane.vertical.tables import has_column, read_csv

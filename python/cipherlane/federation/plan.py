@@ -261,7 +261,7 @@ def parse_plan(text: str, *, source: str = "plan", base: Path | str = ".") -> Pl
         encryption=_encryption(top.section("encryption"), _LOGISTIC_FRACTION_BITS if logistic else 40),
         privacy=_privacy(top.section("privacy"), horizontal or logistic),
         requirements=_requirements(top.section("requirements")),
-        ledger=_ledger(top.optional_section("ledger"), set(top.sections("parties"))),
+        ledger=_ledger(top.optional_section("ledger"), {COORDINATOR, ARBITER, *top.sections("parties")}),
         arbiter=_arbiter(top.optional_section("arbiter"), Path(base)),
         logistic=_logistic(settings or top.section("logistic")) if logistic else None,
         text=text,
@@ -296,6 +296,7 @@ def _binning(top: Section, section: Section, source: str, text: str, base: Path)
         parties=_parties(top, source, base, False, binning=True),
         encryption=_key(top.section("encryption")),
         requirements=_requirements(top.section("requirements")),
+        ledger=_ledger(top.optional_section("ledger"), {COORDINATOR, *top.sections("parties")}),
         binning=read_binning(section, top.section("privacy")),
         text=text,
         base=base,
@@ -414,11 +415,10 @@ def _requirements(section: Section) -> RequirementsPlan:
     return plan
 
 
-def _ledger(section: Section | None, parties: set[str]) -> LedgerPlan | None:
+def _ledger(section: Section | None, members: set[str]) -> LedgerPlan | None:
     if section is None:
         return None
     enabled = section.flag("enabled", default=True)
-    members = {COORDINATOR, ARBITER, *parties}
     named = section.optional_names("validators")
     accounts = section.section("accounts").texts()
     plan = LedgerPlan(

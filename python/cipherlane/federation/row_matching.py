@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cipherlane.federation.responder import Handler, Responder
 from cipherlane.vertical.exchange import needed
@@ -49,23 +50,17 @@ class RowMatcher(Responder):
     def _on_match_open(self, message: Message) -> bytes:
         self._salt = draw_salt()
         digests = salted_digests(self.row_ids, self._salt)
-        content = pack_sealed("match_table", message.round, salt=self._salt, digests=digests)
-        sealed = {
-            host: seal(key, content, box_context("match_table", message.round, host))
-            for host, key in message["box_keys"].items()
-        }
+        sealed = self._sealed_to_each("match_table", message, salt=self._salt, digests=digests)
         return pack("match_offer", message.round, rows=len(self.row_ids), sealed=sealed)
 
     def _on_match_check(self, message: Message) -> bytes:
-        context = box_context("match_table", message.round, self.name)
-        content = unpack_sealed(self._box.open(message["sealed"], context), "match_table")
+        content = self._unsealed(message["sealed"], "match_table", message.round)
         difference = compare(self.row_ids, content["digests"], content["salt"])
         missing = None
         if not difference.empty:
             self._tell_unmatched(difference.only_here, GUEST)
-            back = pack_sealed("match_missing", message.round, digests=difference.only_there)
-            context = box_context("match_missing", message.round, GUEST)
-            missing = seal(message["guest_box_key"], back, context)
+            found = {"digests": difference.only_there}
+            missing = self._sealed_to(message["guest_box_key"], "match_missing", message.round, GUEST, **found)
         return pack(
             "match_result",
             message.round,
@@ -78,14 +73,32 @@ class RowMatcher(Responder):
 
     def _on_match_differs(self, message: Message) -> bytes:
         salt = needed(self._salt, "rows are compared before they are opened")
-        context = box_context("match_missing", message.round, GUEST)
-        content = unpack_sealed(self._box.open(message["sealed"], context), "match_missing")
+        content = self._unsealed(message["sealed"], "match_missing", message.round, GUEST)
         self._tell_unmatched(name_digests(self.row_ids, content["digests"], salt), message["party"])
         return self._noted(message)
 
     def _tell_unmatched(self, ids: tuple[str, ...], other: str) -> None:
         if ids:
             self.notify(f"{self.row_source}: {len(ids)} ids are not at {other!r}: {shown(ids)}")
+
+    # Boxes between parties, and the plainest answer.
+
+    @staticmethod
+    def _sealed_to(key: bytes, kind: str, round_number: int, receiver: str, **fields: Any) -> bytes:
+        """Return a box with a message that only the owner of `key` opens, and only as this kind, round and receiver."""
+        return seal(key, pack_sealed(kind, round_number, **fields), box_context(kind, round_number, receiver))
+
+    @staticmethod
+    def _sealed_to_each(kind: str, message: Message, **fields: Any) -> dict[str, bytes]:
+        """Return the same content in a box for each party whose key a message names."""
+        content, number = pack_sealed(kind, message.round, **fields), message.round
+        keys: Mapping[str, bytes] = message["box_keys"]
+        return {name: seal(key, content, box_context(kind, number, name)) for name, key in keys.items()}
+
+    def _unsealed(self, box: bytes, kind: str, round_number: int, receiver: str | None = None) -> Message:
+        """Return what a box to this party, or to it under another name, holds."""
+        context = box_context(kind, round_number, receiver or self.name)
+        return unpack_sealed(self._box.open(box, context), kind)
 
     def _noted(self, message: Message) -> bytes:
         return pack("noted", message.round, rows=len(self.row_ids))

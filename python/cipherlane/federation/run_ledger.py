@@ -108,7 +108,8 @@ class RunLedger(NoLedger):
     def witnessed(self, roles: Sequence[Responder]) -> list[Responder]:
         """Return the roles, each with its part in the ledger before it."""
         stores = {party.name: self._store.party_store(party) for party in self._plan.parties}
-        stores[ARBITER] = self._store.arbiter_store()
+        if ARBITER in self._plan.roles:
+            stores[ARBITER] = self._store.arbiter_store()
         witnesses = [
             witness_of(role, self._plan, stores[role.name], self._store.directory, self._lineage) for role in roles
         ]

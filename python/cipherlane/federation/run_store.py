@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from cipherlane.errors import StorageError
+from cipherlane.federation.binning_party import BinningFiles
 from cipherlane.federation.data_party import PartyFiles
 from cipherlane.federation.directory_lock import DirectoryLock
-from cipherlane.federation.plan import HORIZONTAL, LOGISTIC, PartyPlan, Plan, parse_plan
+from cipherlane.federation.plan import BINNING, HORIZONTAL, LOGISTIC, PartyPlan, Plan, parse_plan
 from cipherlane.files import make_directory, told, write_whole
-from cipherlane.ledger.run_files import ledger_directory
+from cipherlane.ledger.run_files import ledger_directory, selection_file
 from cipherlane.report import read_json
 from cipherlane.vertical.messages import ARBITER, COORDINATOR, GUEST
 from cipherlane.vertical.seal_keys import FileKey, SealKey
@@ -34,6 +35,8 @@ PREDICTIONS_FILE = "predictions.csv"
 QUALITY_FILE = "quality.json"
 MODELS_DIRECTORY = "models"
 JOINT_MODEL = "joint"
+TABLES_FILE = "binning.csv"
+REPORT_DATA_FILE = "binning.json"
 _OWN_FILES = (ASSIGNMENTS_FILE, QUALITY_FILE)
 _CHECKPOINTS = "coordinator"
 _KEPT_CHECKPOINTS = 2
@@ -196,7 +199,7 @@ class RunStore:
         """Return the coordinator's sealed directory."""
         return sealed_store_of(self.directory, COORDINATOR, self.run_id, None, None)
 
-    def party_files(self, party: PartyPlan) -> PartyFiles:
+    def party_files(self, party: PartyPlan) -> PartyFiles | BinningFiles:
         """Return where a data party writes its results."""
         return files_of(party, self.directory, self._plan.model.algorithm)
 
@@ -271,8 +274,12 @@ def model_file(run: Path, name: str) -> Path:
     return run / MODELS_DIRECTORY / f"{name}.npz"
 
 
-def files_of(party: PartyPlan, run: Path, algorithm: str) -> PartyFiles:
+def files_of(party: PartyPlan, run: Path, algorithm: str) -> PartyFiles | BinningFiles:
     """Return where a data party writes its results in a run's directory."""
+    if algorithm == BINNING:
+        selected = selection_file(run, party.name)
+        tables = (run / TABLES_FILE, run / REPORT_DATA_FILE) if party.role == GUEST else (None, None)
+        return BinningFiles(selected, *tables)
     model = model_file(run, party.name)
     if party.role == GUEST:
         rows = PREDICTIONS_FILE if algorithm == LOGISTIC else ASSIGNMENTS_FILE
@@ -319,10 +326,12 @@ def check_complete(run: Path) -> Path:
     """
     status = run / STATUS_FILE
     if not status.is_file():
-        raise ValueError(f"{run}: not a run directory (it has no {STATUS_FILE}); give what `train` printed")
+        raise ValueError(
+            f"{run}: not a run directory (it has no {STATUS_FILE}); give the one that `train` or `bin` printed"
+        )
     state = read_json(status).get("state")
     if state != "complete":
-        raise ValueError(f"{run}: this run is {state}, not complete; resume it with `cipherlane train --resume`")
+        raise ValueError(f"{run}: this run is {state}, not complete; go on with --resume")
     return run
 
 

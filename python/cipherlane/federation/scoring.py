@@ -19,9 +19,9 @@ from cipherlane.federation.models import PartyModel, load_models
 from cipherlane.federation.plan import PartyPlan, Plan, RequirementsPlan
 from cipherlane.federation.registry import models_elsewhere, party_block
 from cipherlane.federation.responder import Responder
+from cipherlane.federation.run_session import notices_of
 from cipherlane.federation.run_store import check_complete, model_file, plan_of
 from cipherlane.federation.sealed_state import PreparedTable
-from cipherlane.federation.training import notices_of
 from cipherlane.vertical.exchange import needed
 from cipherlane.vertical.tables import read_csv
 

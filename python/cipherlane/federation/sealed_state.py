@@ -311,13 +311,23 @@ def _mixture_of(message: Message) -> MixtureParameters:
 
 
 def _write_checkpoint(store: SealedStore, kind: str, round_number: int, fields: Mapping[str, object]) -> None:
-    store.write(_checkpoint_file(round_number), encode(kind, round_number, fields, _SCHEMAS[kind]))
+    write_checkpoint(store, round_number, encode(kind, round_number, fields, _SCHEMAS[kind]))
+
+
+def _read_checkpoint(store: SealedStore, kind: str, round_number: int) -> Message:
+    return decode(read_checkpoint(store, round_number), {kind: _SCHEMAS[kind]})
+
+
+def write_checkpoint(store: SealedStore, round_number: int, content: bytes) -> None:
+    """Keep a role's state after a round, and of earlier ones the last few."""
+    store.write(_checkpoint_file(round_number), content)
     for name in store.names("checkpoint-")[:-_KEPT_CHECKPOINTS]:
         store.remove(name)
 
 
-def _read_checkpoint(store: SealedStore, kind: str, round_number: int) -> Message:
-    return decode(store.read(_checkpoint_file(round_number)), {kind: _SCHEMAS[kind]})
+def read_checkpoint(store: SealedStore, round_number: int) -> bytes:
+    """Return a role's state as it was kept after a round."""
+    return store.read(_checkpoint_file(round_number))
 
 
 def _checkpoint_file(round_number: int) -> str:

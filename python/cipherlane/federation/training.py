@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cipherlane.errors import LedgerError, PlaintextOverflowError, ProtocolError, StorageError
-from cipherlane.federation.algorithms import arbiter_of, coordinator_of, party_type_of
+from cipherlane.errors import LedgerError
+from cipherlane.federation.algorithms import arbiter_of, coordinator_of
 from cipherlane.federation.coordinator import Coordinator, RoundRecord, Traffic, party_seconds
-from cipherlane.federation.data_party import DataParty
-from cipherlane.federation.engine import Engine, LocalEngine, Role, Transcript, TranscriptEntry
+from cipherlane.federation.engine import Transcript
 from cipherlane.federation.models import PartyModel
-from cipherlane.federation.plan import PartyPlan, Plan, load_plan
+from cipherlane.federation.plan import Plan, load_plan
 from cipherlane.federation.registry import (
-    Version,
     check_continues,
     final_weights,
     lineage_of,
@@ -28,6 +23,14 @@ from cipherlane.federation.registry import (
 )
 from cipherlane.federation.responder import Responder
 from cipherlane.federation.run_ledger import ledger_for
+from cipherlane.federation.run_session import (
+    Connect,
+    Progress,
+    RunSession,
+    Tell,
+    check_options,
+    default_directory,
+)
 from cipherlane.federation.run_store import (
     JOINT_MODEL,
     METRICS_FILE,
@@ -37,36 +40,11 @@ from cipherlane.federation.run_store import (
     check_plan,
 )
 from cipherlane.report import read_json, write_report
-from cipherlane.vertical.messages import ARBITER, GUEST
+from cipherlane.vertical.messages import ARBITER
 
-ENGINES = ("local", "nvflare")
-# Makes the engine of a run whose roles are elsewhere, given its transcript, the run's id, whether they go on from a
-# checkpoint, and the version that they train on from, if any.
-Connect = Callable[[Transcript, str, bool, Version | None], Engine]
 _STAGES = ("prepare", "agree", "match", "key", "start", "parameters", "checkpoints", "results")
 # Before the training; the other stages, and the rounds, make it up.
 _OUTSIDE = ("prepare", "agree", "match", "training")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One step of a run: what happens now, and in a round what came out of it.
-
-    Attributes
-    ----------
-    stage
-        "prepare", "agree", "match", "key", "start", "message", "round" or "finish"; before them "connect" where roles
-        are sites of a federation; "score" where a model is applied; "complete" if there was nothing left to do. A
-        binning has "labels" and "verdicts" in the place of "start" and "round".
-    record
-        The round just done, for "round".
-    message
-        What was just sent to a role or came back from it, for "message".
-    """
-
-    stage: str
-    record: RoundRecord | None = None
-    message: TranscriptEntry | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +92,7 @@ def train(
     kit: Path | str | None = None,
     resume: bool = False,
     parent: Path | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Tell | None = None,
     keep_messages: bool = False,
     patience: float = 3600.0,
 ) -> Run:
@@ -162,36 +140,41 @@ def train(
         A disk is full, read-only or failing; the message names the file, and the run can be resumed.
     """
     loaded = plan if isinstance(plan, Plan) else load_plan(plan)
-    if engine not in ENGINES:
-        raise ValueError(f"engine: expected one of {ENGINES}, got {engine!r}")
+    check_options(out, engine, kit, resume, keep_messages, patience)
     if loaded.binning is not None:
         raise ValueError(f"{loaded.name}: this plan bins columns, it trains no model; run cipherlane bin")
-    if resume and out is None:
-        raise ValueError("out: name the run to resume with --out")
     final = Path(out) if out is not None else default_directory(loaded)
     tell = progress or (lambda event: None)
-    if not patience > 0:
-        raise ValueError(f"patience: expected a number of seconds above 0, got {patience!r}")
-    if kit is not None and (engine != "nvflare" or keep_messages):
-        raise ValueError("kit: expected with engine 'nvflare' and without keep_messages")
     if resume and final.exists():
         tell(Progress("complete"))
         return _finished(final, loaded)
-    if kit is not None:
-        from cipherlane.federation.flare.submission import train_on_sites
-
-        return train_on_sites(loaded, final, Path(kit), resume=resume, parent=parent, tell=tell, patience=patience)
     if engine == "nvflare":
-        # Only here: it needs this module.
-        from cipherlane.federation.flare.simulator import train_in_simulator
-
-        if keep_messages:
-            raise ValueError("keep_messages: messages cross between processes and are kept by engine 'local' alone")
-        return train_in_simulator(loaded, final, resume=resume, parent=parent, tell=tell, patience=patience)
+        return run_over_flare(loaded, final, kit, resume=resume, tell=tell, patience=patience, parent=parent)
     tell(Progress("prepare"))
     store = RunStore.reopen(final, loaded, parent) if resume else RunStore.create(final, loaded, parent)
     with store.guarded():
         return _Session(loaded, store, tell, keep_messages).run()
+
+
+def run_over_flare(
+    plan: Plan,
+    final: Path,
+    kit: Path | str | None,
+    *,
+    resume: bool,
+    tell: Tell,
+    patience: float,
+    parent: Path | None = None,
+) -> Run:
+    """Run a plan with every role as a site of FLARE: in its simulator, or of the federation whose kit is given."""
+    # Only here: they need this module.
+    if kit is not None:
+        from cipherlane.federation.flare.submission import train_on_sites
+
+        return train_on_sites(plan, final, Path(kit), resume=resume, parent=parent, tell=tell, patience=patience)
+    from cipherlane.federation.flare.simulator import train_in_simulator
+
+    return train_in_simulator(plan, final, resume=resume, parent=parent, tell=tell, patience=patience)
 
 
 def _finished(directory: Path, plan: Plan) -> Run:
@@ -206,7 +189,7 @@ def train_elsewhere(
     engine: str,
     *,
     resume: bool,
-    tell: Callable[[Progress], None],
+    tell: Tell,
     parent: Path | None = None,
 ) -> Run:
     """Train with roles that run elsewhere, as the coordinator, and write its run directory.
@@ -229,57 +212,35 @@ def train_elsewhere(
         return _Session(plan, store, tell, keep_messages=False, engine=engine, connect=connect).run()
 
 
-def default_directory(plan: Plan) -> Path:
-    """Return ``runs/NAME-DATE-TIME`` for a run of `plan` that starts now."""
-    return Path("runs") / f"{plan.name.replace(' ', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
-
-
-class _Session:
-    """One process's work on a run: the whole of it, or what was left to do."""
+class _Session(RunSession):
+    """One process's work on a training run."""
 
     def __init__(
         self,
         plan: Plan,
         store: RunStore,
-        tell: Callable[[Progress], None],
+        tell: Tell,
         keep_messages: bool,
         *,
         engine: str = "local",
         connect: Connect | None = None,
     ) -> None:
-        self._plan = plan
-        self._store = store
-        self._tell = tell
-        self._engine_name = engine
-        self._connect = connect
-        self._checkpoint = store.checkpoint()
-        self._parent = None if store.parent is None else version_of(store.parent)
-        self._ledger = ledger_for(plan, store, lineage_of(self._parent))
+        parent = None if store.parent is None else version_of(store.parent)
+        ledger = ledger_for(plan, store, lineage_of(parent))
+        super().__init__(plan, store, tell, keep_messages, ledger=ledger, engine=engine, connect=connect, parent=parent)
         self._models: dict[str, PartyModel] = {}
-        if self._parent is not None and connect is None:
-            self._models = parent_models(self._parent, plan)
-        elif self._parent is not None:
-            check_continues(self._parent, plan)
-        self._transcript = Transcript(store.transcript_file, keep_messages=keep_messages, watch=self._crossed)
+        if parent is not None and connect is None:
+            self._models = parent_models(parent, plan)
+        elif parent is not None:
+            check_continues(parent, plan)
         self._records: list[dict[str, Any]] = []
         self._kept: int | None = None
         self._seconds = dict.fromkeys(_STAGES, 0.0)
         self._earlier_seconds = 0.0
 
     def run(self) -> Run:
-        with self._timed("prepare"):
-            roles = self._ledger.witnessed(self._roles()) if self._connect is None else []
-            engine = self._engine(roles)
-        coordinator = coordinator_of(self._plan, engine)
-        try:
-            with notices_of(roles):
-                return self._trained(coordinator)
-        finally:
-            self._ledger.release()
-
-    def _crossed(self, entry: TranscriptEntry) -> None:
-        self._ledger.note(entry)
-        self._tell(Progress("message", message=entry))
+        with self._engine(self._roles) as engine:
+            return self._trained(coordinator_of(self._plan, engine))
 
     def _trained(self, coordinator: Coordinator) -> Run:
         self._ledger.begin(coordinator, self._transcript)
@@ -289,13 +250,11 @@ class _Session:
         training = time.perf_counter()
         with self._on_ledger():
             self._ledger.open()
-        self._tell(Progress("key"))
-        with self._timed("key"):
+        with self._stage("key"):
             coordinator.make_key()
         with self._on_ledger():
             self._ledger.agree_on_key(coordinator.public_key.fingerprint)
-        self._tell(Progress("start"))
-        with self._timed("start"):
+        with self._stage("start"):
             first = self._begin(coordinator)
         with self._on_ledger():
             self._ledger.commit()
@@ -321,43 +280,11 @@ class _Session:
         write_report(self._store.directory)
         return Run(self._store.complete(), self._plan, metrics, self._transcript)
 
-    def _engine(self, roles: list[Responder]) -> Engine:
-        if self._connect is not None:
-            return self._connect(self._transcript, self._store.run_id, self._checkpoint is not None, self._parent)
-        return LocalEngine(list[Role](roles), self._transcript)
-
     def _roles(self) -> list[Responder]:
-        parties: list[Responder] = [self._party(party) for party in self._plan.parties]
+        parties: list[Responder] = [self._party(party, self._models.get(party.name)) for party in self._plan.parties]
         joint = self._store.joint_model_file if self._plan.writes_joint_model else None
         joined = arbiter_of(self._plan.model.algorithm, self._store.arbiter_store(), joint, self._plan.arbiter)
         return [joined, *parties]
-
-    def _party(self, party: PartyPlan) -> DataParty:
-        party_type = party_type_of(self._plan.model.algorithm)
-        store, files = self._store.party_store(party), self._store.party_files(party)
-        if self._checkpoint is not None:
-            made = party_type.reopen(party, store, files)
-        else:
-            made = party_type.prepare(party, store, files, self._models.get(party.name))
-        made.expected_key = self._plan.expected_key
-        return made
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self._seconds[stage] += time.perf_counter() - started
-
-    def _agree(self, coordinator: Coordinator) -> None:
-        self._tell(Progress("agree"))
-        with self._timed("agree"):
-            coordinator.open()
-        if self._checkpoint is not None:
-            # Matched before the checkpoint was made; the sealed tables are those that matched.
-            return
-        self._tell(Progress("match"))
-        with self._timed("match"):
-            coordinator.match()
 
     def _collect_parameters(self, coordinator: Coordinator) -> None:
         with self._timed("parameters"):
@@ -377,12 +304,8 @@ class _Session:
         self._records = state["iterations"]
         self._earlier_seconds = state["training_seconds"]
         coordinator.traffic = Traffic(**state["ciphertexts"])
-        try:
+        with self._going_back():
             converged = coordinator.restore(state["round"], state["used_weights"])
-        except (ProtocolError, StorageError, ValueError) as error:
-            raise type(error)(
-                f"{error}\n  nothing was changed: put the file right, or {self._store.way_back()}"
-            ) from error
         last = state["round"] >= self._plan.training.max_iterations
         return None if converged or last else state["round"] + 1
 
@@ -413,15 +336,6 @@ class _Session:
                 self._ledger.stop()
                 raise
 
-    @contextmanager
-    def _on_ledger(self) -> Iterator[None]:
-        if not self._ledger.enabled:
-            yield
-            return
-        self._seconds.setdefault("ledger", 0.0)
-        with self._timed("ledger"):
-            yield
-
     def _keep(self, coordinator: Coordinator, record: RoundRecord, training: float) -> None:
         coordinator.checkpoint()
         self._kept = record.round
@@ -451,49 +365,12 @@ class _Session:
         inside = [*(set(self._seconds) - set(_OUTSIDE)), "add", "decrypt", "e_step", "relay"]
         seconds["other"] = max(seconds["training"] - sum(seconds[name] for name in inside) - parties, 0.0)
         return {
-            "format": 2,
-            "plan": plan.name,
-            "algorithm": plan.model.algorithm,
-            "engine": self._engine_name,
-            "concurrent": concurrent,
+            **self._common_metrics(coordinator),
             "components": plan.model.components,
-            "rows": coordinator.rows,
-            "parties": {
-                name: {
-                    "role": coordinator.engine.roles[name],
-                    **{key: value for key, value in answer.fields.items() if key not in ("box_key", "clock")},
-                }
-                for name, answer in coordinator.capabilities.items()
-            },
             "privacy": asdict(plan.privacy),
             "converged": last["converged"],
             "log_likelihood": last["log_likelihood"],
             "iterations": self._records,
-            "totals": {
-                "seconds": seconds,
-                "ciphertexts": {
-                    "scheme": coordinator.public_key.scheme,
-                    "key_bits": coordinator.public_key.bits,
-                    "key_fingerprint": coordinator.public_key.fingerprint,
-                    # Whoever received one looked: `read_ciphertexts` refuses those without randomness of their own.
-                    "found_randomised": coordinator.traffic.total(),
-                    **asdict(coordinator.traffic),
-                    "total": coordinator.traffic.total(),
-                },
-                "messages": self._transcript.count,
-                "bytes": self._transcript.total_bytes,
-            },
+            "totals": self._totals(coordinator, seconds, asdict(coordinator.traffic)),
             **self._ledger.metrics(),
         }
-
-
-@contextmanager
-def notices_of(roles: Sequence[Responder]) -> Iterator[None]:
-    """Add to a refusal what the roles of this process have to tell their own operators."""
-    try:
-        yield
-    except (PlaintextOverflowError, ProtocolError, StorageError) as error:
-        notices = [f"{role.role} {role.name!r}: {text}" for role in roles for text in role.notices]
-        # Guest first: it is the one that wants the result.
-        notices.sort(key=lambda text: not text.startswith(GUEST))
-        raise type(error)("\n  ".join([str(error), *notices])) from error

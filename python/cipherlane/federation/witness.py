@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from cipherlane.ledger.member import Member
 
 # Messages of a round number that end the round before, and begin none: what was computed may still be kept.
-_ENDING_KINDS = ("send_parameters", "joint_parameters", "checkpoint", "restore", "finish")
-# The messages that the arbiter's public key travels in.
-_KEY_KINDS = ("public_key", "key")
+_ENDING_KINDS = ("send_parameters", "joint_parameters", "checkpoint", "restore", "keep_bins", "finish")
+# The messages that the run's public key travels in.
+_KEY_KINDS = ("public_key", "key", "binning_key", "form_bins")
 
 
 class Witness(Responder):

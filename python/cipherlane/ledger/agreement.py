@@ -61,9 +61,10 @@ class Agreement:
         return next(name for name, member in self.members.items() if member.role == "coordinator")
 
     @property
-    def arbiter(self) -> str:
-        """The name of the one whose key numbers are encrypted with."""
-        return next(name for name, member in self.members.items() if member.role == "arbiter")
+    def key_holder(self) -> str:
+        """The name of the one whose key numbers are encrypted with: the arbiter, or the guest where there is none."""
+        roles = {member.role: name for name, member in self.members.items()}
+        return roles["arbiter"] if "arbiter" in roles else roles["guest"]
 
     @property
     def data_members(self) -> list[str]:
@@ -159,8 +160,11 @@ class Agreement:
     def _check(self) -> None:
         roles = [member.role for member in self.members.values()]
         accounts = {member.account for member in self.members.values()}
-        if not set(roles) <= set(ROLE_BITS) or roles.count("coordinator") != 1 or roles.count("arbiter") != 1:
-            raise LedgerError("ledger: the agreement needs one coordinator and one arbiter among known roles")
+        holders = roles.count("arbiter") or roles.count("guest")
+        if not set(roles) <= set(ROLE_BITS) or roles.count("coordinator") != 1 or holders != 1:
+            raise LedgerError(
+                "ledger: the agreement needs one coordinator, and one arbiter or guest with the key, among known roles"
+            )
         if len(accounts) != len(roles):
             raise LedgerError("ledger: two members have one account; each needs its own")
         known = set(self.validators) <= set(self.members) and len(set(self.validators)) == len(self.validators)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cipherlane.errors import LedgerError
 from cipherlane.ledger.agreement import Agreement
@@ -19,6 +20,7 @@ from cipherlane.ledger.node import Node
 from cipherlane.ledger.replay import Copy, read_copy, shared_history
 from cipherlane.ledger.run_files import (
     AGREEMENT_FILE,
+    BINNED,
     PLAN_FILE,
     TRANSCRIPT_FILE,
     agreement_file,
@@ -240,29 +242,29 @@ class _Auditor:
 
     def _key_attested(self) -> str:
         agreement = self._agreement
-        arbiter = agreement.members[agreement.arbiter].account
-        changes = [event for event in self._named("ChangeProposed") if event["account"] == arbiter]
+        holder = agreement.members[agreement.key_holder]
+        changes = [event for event in self._named("ChangeProposed") if event["account"] == holder.account]
         voted_in = {
             event["keyDigest"]
             for event in self._named("MemberChanged")
-            if event["account"] == arbiter and event["keyDigest"] != NO_DIGEST
+            if event["account"] == holder.account and event["keyDigest"] != NO_DIGEST
         }
         if not voted_in:
-            raise LedgerError("key: the arbiter has put no key on the ledger that a majority confirmed")
+            raise LedgerError(f"key: the {holder.role} has put no key on the ledger that a majority confirmed")
         # One key may have been proposed by a session that was cut short, and again by the next.
         confirmed = {change["keyDigest"] for change in changes if self._without_vote(change) is None}
         committed = [event.block for event in self._of_plan("RoundCommitted")]
         for change, after in zip(changes, [*changes[1:], None], strict=True):
-            if change["proposer"] != arbiter:
-                raise LedgerError(f"block {change.block}: the arbiter's key was proposed by somebody else")
+            if change["proposer"] != holder.account:
+                raise LedgerError(f"block {change.block}: the {holder.role}'s key was proposed by somebody else")
             absent = self._without_vote(change)
             if absent is None or change["keyDigest"] in confirmed:
                 continue
             if any(change.block <= block and (after is None or block <= after.block) for block in committed):
-                raise LedgerError(f"key: {absent!r} has not confirmed the arbiter's key of block {change.block}")
+                raise LedgerError(f"key: {absent!r} has not confirmed the {holder.role}'s key of block {change.block}")
             # A session that ended before the votes: nobody committed to anything under that key.
-            self.report.notes.append(f"the arbiter's key of block {change.block} is of an interrupted session")
-        told = f"every member confirmed the arbiter's key {changes[-1]['keyDigest'].hex()[:16]}..."
+            self.report.notes.append(f"the {holder.role}'s key of block {change.block} is of an interrupted session")
+        told = f"every member confirmed the {holder.role}'s key {changes[-1]['keyDigest'].hex()[:16]}..."
         named = self._key_in_plan()
         if named is None:
             return told
@@ -281,10 +283,14 @@ class _Auditor:
         """Return the fingerprint that the plan names; None where the arbiter makes a key for the run."""
         path = self._run / PLAN_FILE
         try:
-            section = tomllib.loads(path.read_bytes().decode("utf-8")).get("arbiter")
+            section = self._plan().get("arbiter")
             return None if section is None else bytes.fromhex(section["public_key_fingerprint"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise LedgerError(f"{path}: not a plan ({type(error).__name__})") from None
+
+    def _plan(self) -> dict[str, Any]:
+        plan: dict[str, Any] = tomllib.loads((self._run / PLAN_FILE).read_bytes().decode("utf-8"))
+        return plan
 
     def _rounds_in_order(self) -> str:
         agreement = self._agreement
@@ -366,13 +372,19 @@ class _Auditor:
         recorded = {event["party"]: event for event in self._of_plan("ModelRecorded")}
         checked = []
         elsewhere = []
+        plan = self._plan()
+        binned = "binning" in plan or plan.get("model", {}).get("algorithm") == "binning"
         for name, member in agreement.members.items():
             if member.account not in recorded:
                 raise LedgerError(f"model: {name!r} has recorded none; the run is not complete")
             event = recorded[member.account]
             for purpose, path, digest in (
-                ("model", model_file(self._run, name, member.role), event["modelDigest"]),
-                ("results", results_file(self._run, member.role), event["metricsDigest"]),
+                ("model", None if binned else model_file(self._run, name, member.role), event["modelDigest"]),
+                (
+                    "results",
+                    results_file(self._run, name, member.role, BINNED if binned else None),
+                    event["metricsDigest"],
+                ),
             ):
                 if path is not None and not path.exists() and not member_directory(self._run, name).exists():
                     elsewhere.append(path.name)

@@ -370,23 +370,24 @@ class Member:
 
     def _propose_key(self, contract: Contract) -> list[_Call]:
         agreement = self._agreed
-        if self.name != agreement.arbiter or self._key_on_ledger(contract) == self._own_key:
+        if self.name != agreement.key_holder or self._key_on_ledger(contract) == self._own_key:
             return []
         account = "0x" + self.address.hex()
-        return [self._to_contract("proposeChange", account, ROLE_BITS["arbiter"], self._own_key)]
+        return [self._to_contract("proposeChange", account, ROLE_BITS[self._role], self._own_key)]
 
     def _vote(self, contract: Contract) -> list[_Call]:
         agreement = self._agreed
-        if self.name == agreement.arbiter:
+        if self.name == agreement.key_holder:
             return []
-        arbiter = agreement.members[agreement.arbiter].account
+        holder = agreement.members[agreement.key_holder]
         events = list(contract.events())
-        proposed = [event for event in events if event.name == "ChangeProposed" and event["account"] == arbiter]
-        if not proposed or proposed[-1]["proposer"] != arbiter or proposed[-1]["roles"] != ROLE_BITS["arbiter"]:
-            raise LedgerError(f"{self.name!r}: the arbiter has put no key on the ledger; start the run anew")
-        if proposed[-1]["keyDigest"] != self._own_key:
-            raise self._other_key(proposed[-1]["keyDigest"])
-        change = proposed[-1]["changeId"]
+        proposed = [event for event in events if event.name == "ChangeProposed" and event["account"] == holder.account]
+        last = proposed[-1] if proposed else None
+        if last is None or last["proposer"] != holder.account or last["roles"] != ROLE_BITS[holder.role]:
+            raise LedgerError(f"{self.name!r}: the {holder.role} has put no key on the ledger; start the run anew")
+        if last["keyDigest"] != self._own_key:
+            raise self._other_key(last["keyDigest"])
+        change = last["changeId"]
         if any(event.name == "Voted" and event.values == self._vote_for(change) for event in events):
             return []
         return [self._to_contract("vote", change)]
@@ -534,14 +535,15 @@ class Member:
     # Small parts.
 
     def _other_key(self, digest: bytes) -> LedgerError:
+        holder = self._agreed.members[self._agreed.key_holder].role
         return LedgerError(
             f"{self.name!r}: the key it was given has the fingerprint {self._own_key.hex()[:16]}..., the ledger names "
-            f"{digest.hex()[:16]}... as the arbiter's; somebody on the way exchanged it: do not go on"
+            f"{digest.hex()[:16]}... as the {holder}'s; somebody on the way exchanged it: do not go on"
         )
 
     def _key_on_ledger(self, contract: Contract) -> bytes:
-        arbiter = self._agreed.members[self._agreed.arbiter].account
-        return bytes(contract.read("members", "0x" + arbiter.hex())[1])
+        holder = self._agreed.members[self._agreed.key_holder].account
+        return bytes(contract.read("members", "0x" + holder.hex())[1])
 
     def _plan_status(self, contract: Contract) -> int:
         return int(contract.read("plans", self._agreed.plan_id)[5])
@@ -560,7 +562,7 @@ class Member:
     @property
     def _own_key(self) -> bytes:
         if self._key is None:
-            raise LedgerError(f"{self.name!r}: the arbiter's key is asked for before it was given")
+            raise LedgerError(f"{self.name!r}: the run's key is asked for before it was given")
         return self._key
 
     @property

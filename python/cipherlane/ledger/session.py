@@ -84,7 +84,7 @@ class LedgerSession:
             self.do(step)
 
     def agree_on_key(self) -> None:
-        """Put the arbiter's new key on the ledger with the votes of all who were given it."""
+        """Put the new key of its holder on the ledger with the votes of all who were given it."""
         self.do("key")
         self.do("vote")
 

@@ -69,6 +69,20 @@ def _derive(password: bytes, salt: bytes, n: int, r: int, p: int) -> bytes:
     return Scrypt(salt=salt, length=32, n=n, r=r, p=p).derive(password)
 
 
+def to_plain(content: Secrets) -> bytes:
+    """Return ``content`` as bytes that are not encrypted: for whoever encrypts them otherwise."""
+    generators = content.generators
+    fields: dict[str, object] = {
+        "generators": None if generators is None else [f"{g:x}" for g in generators],
+        "h_s": None if content.h_s is None else f"{content.h_s:x}",
+        "p": f"{content.p:x}",
+        "q": f"{content.q:x}",
+    }
+    if content.orders is not None:
+        fields |= {"exponent_bits": content.exponent_bits, "orders": [f"{order:x}" for order in content.orders]}
+    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+
+
 def seal(content: Secrets, password: str | bytes) -> str:
     """Return ``content`` as armoured text that opens with ``password`` only."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -80,16 +94,7 @@ def seal(content: Secrets, password: str | bytes) -> str:
     header = (
         f"Version: {version}\nScrypt: n={n} r={_SCRYPT_R} p={p} salt={salt.hex()}\nAES-256-GCM: nonce={nonce.hex()}\n"
     )
-    generators = content.generators
-    fields: dict[str, object] = {
-        "generators": None if generators is None else [f"{g:x}" for g in generators],
-        "h_s": None if content.h_s is None else f"{content.h_s:x}",
-        "p": f"{content.p:x}",
-        "q": f"{content.q:x}",
-    }
-    if content.orders is not None:
-        fields |= {"exponent_bits": content.exponent_bits, "orders": [f"{order:x}" for order in content.orders]}
-    plain = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+    plain = to_plain(content)
     sealed = AESGCM(_derive(key_source, salt, n, _SCRYPT_R, p)).encrypt(nonce, plain, header.encode())
     body = "\n".join(textwrap.wrap(base64.b64encode(sealed).decode(), 64))
     return f"-----BEGIN {_LABEL}-----\n{header}\n{body}\n-----END {_LABEL}-----\n"
@@ -136,7 +141,7 @@ def unseal(text: str | bytes, password: str | bytes) -> Secrets:
         plain = AESGCM(key).decrypt(bytes.fromhex(match["nonce"]), sealed, match["header"].encode())
     except InvalidTag:
         raise ValueError("private key: wrong password, or the text was changed") from None
-    return _parse(plain, version)
+    return from_plain(plain, version)
 
 
 def _as_text(text: str | bytes) -> str:
@@ -156,8 +161,14 @@ def _pair(numbers: list[str]) -> tuple[int, int]:
     return int(first, 16), int(second, 16)
 
 
-def _parse(plain: bytes, version: int) -> Secrets:
-    """Return the fields of an authentic body; only another release could have written other ones."""
+def from_plain(plain: bytes, version: int = _VERSION) -> Secrets:
+    """Return what `to_plain` made into authentic bytes; only another release could have written other fields.
+
+    Raises
+    ------
+    ValueError
+        It has.
+    """
     try:
         fields = json.loads(plain)
         generators = fields["generators"]

@@ -44,7 +44,8 @@ def encrypt_gradients(
         A number is too large.
     """
     pairs = np.column_stack([np.asarray(gradients, dtype=np.float64), np.asarray(hessians, dtype=np.float64)])
-    # Room for two steps of sums over all rows, each of whose numbers of summands is rounded up to a power of two.
+    # Room for three steps of sums, each of whose numbers of summands is rounded up to a power of two: at most 8 n², as
+    # for the labels of `label_sums.sum_bits`.
     headroom = 2 * (rows or len(pairs)).bit_length() + 3
     codec = Packed(slot_bits=headroom + scale_bits + 8, scale_bits=scale_bits, headroom_bits=headroom, axis=-1)
     return key.encrypt(pairs, codec=codec)
@@ -60,7 +61,8 @@ def gradient_histograms(
 ) -> CipherArray:
     """Return the sums of gradients and hessians by node, column and bin, of shape (nodes, columns, bins, 2).
 
-    Re-randomise them before they are shown to anyone, as `CipherArray.to_bytes` does.
+    Re-randomise them before they are shown to anyone, as `CipherArray.to_bytes` does. Of two children of a node only
+    the smaller has to be summed: the other's sums are those of the node less the smaller's.
 
     Parameters
     ----------

@@ -41,10 +41,11 @@ def read_labels(public_key: PublicKey, data: bytes, rows: int, sender: str) -> C
 
 
 def sum_bits(rows: int) -> int:
-    """Return the bits that a sum of labels over some of `rows` rows is proven to fit in, in two steps of sums.
+    """Return the bits that a sum of labels over some of `rows` rows is proven to fit in, in three steps of sums.
 
-    A label counts as 2, and each step rounds its largest number of summands, a rows in a cell and b cells in a bin, up
-    to a power of two: 2 · 2a · 2b <= 2 (n + 1)² for n rows, as a + b <= n + 1. Parts of the rows add up to 8 n².
+    A label counts as 2, and each step rounds its largest number of summands up to a power of two: a rows in a cell, b
+    cells in one of a half, c of those in a bin. Groups have at most as many cells as rows, n, so that b c <= n, and
+    2 · 2a · 2b · 2c <= 16 n². Parts of the rows add up to no more.
     """
     return 2 * rows.bit_length() + 5
 

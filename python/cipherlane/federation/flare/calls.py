@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cipherlane.errors import ProtocolError
-from cipherlane.federation.plan import ALGORITHMS, ArbiterPlan, PartyPlan, parse_plan
+from cipherlane.federation.plan import ALGORITHMS, BINNING, ArbiterPlan, PartyPlan, parse_plan
 from cipherlane.files import create_whole, make_directory, told
-from cipherlane.vertical.messages import ARBITER, MAXIMUM_COLUMNS, NAME_PATTERN
+from cipherlane.vertical.messages import ARBITER, GUEST, HOST, MAXIMUM_COLUMNS, NAME_PATTERN
 from cipherlane.vertical.seal_keys import FileKey, SealKey, parse_seal_key
 from cipherlane.vertical.wire import Binary, Flag, ListOf, Message, Nullable, Schema, Text, decode, encode
 
@@ -51,6 +51,8 @@ _SCHEMAS: Mapping[str, Schema] = {
         "id_column": Text(1024),
         "label_column": Nullable(Text(1024)),
         "columns": Nullable(ListOf(Text(1024), MAXIMUM_COLUMNS)),
+        "categories": ListOf(Text(1024), MAXIMUM_COLUMNS),
+        "cuts": _path,
         "standardise": Flag(),
         "impute": Text(16),
         "declines": Nullable(Text(1 << 16)),
@@ -162,8 +164,9 @@ class RoleOrder:
             The message is damaged, a path leads out of the directory, or the order is not what the plan says.
         """
         message = decode(data, _SCHEMAS)
-        if message["algorithm"] not in ALGORITHMS:
-            raise ProtocolError(f"{message['name']!r}: expected one of the algorithms {', '.join(ALGORITHMS)}")
+        for field, known in (("algorithm", (*ALGORITHMS, BINNING)), ("role", (ARBITER, GUEST, HOST))):
+            if message[field] not in known:
+                raise ProtocolError(f"{message['name']!r}: {field}: expected one of {', '.join(known)}")
         if message["plan"] is not None:
             _check_is_of_plan(message)
         party = None
@@ -183,6 +186,8 @@ class RoleOrder:
                 declines=message["declines"],
                 directory=None if message["directory"] is None else confined(site, message["directory"]),
                 seal_key=None if message["seal_key"] is None else _seal_key(site, message["seal_key"]),
+                categories=tuple(message["categories"]),
+                cuts=None if message["cuts"] is None else confined(site, message["cuts"]),
             )
         return cls(
             message["session"],
@@ -220,6 +225,8 @@ def _section(party: PartyPlan | None) -> dict[str, Any]:
         "id_column": own.id_column,
         "label_column": own.label_column,
         "columns": None if own.columns is None else list(own.columns),
+        "categories": list(own.categories),
+        "cuts": None if own.cuts is None else own.cuts.as_posix(),
         "standardise": own.standardise,
         "impute": own.impute,
         "declines": own.declines,

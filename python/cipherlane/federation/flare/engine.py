@@ -80,12 +80,9 @@ class FlareEngine:
         version: Version | None = None,
         training: bool = True,
     ) -> None:
-        self._roles = {ARBITER: ARBITER} | {party.name: party.role for party in plan.parties}
+        self._roles = plan.roles
         if set(sites) != set(self._roles):
-            raise ProtocolError(
-                f"sites: expected {sorted(self._roles)}, as the plan names its parties and the arbiter, "
-                f"got {sorted(sites)}"
-            )
+            raise ProtocolError(f"sites: expected {sorted(self._roles)}, the roles of the plan, got {sorted(sites)}")
         self._sites = sites
         self._transcript = transcript
         self._patience = patience

@@ -86,5 +86,5 @@ def _exported(server: object, run_name: str, sites: Sequence[str], directory: Pa
 
 
 def site_names(plan: Plan) -> list[str]:
-    """Return the names that the sites of a plan must have: the parties' and "arbiter"."""
-    return [*(party.name for party in plan.parties), ARBITER]
+    """Return the names that the sites of a plan must have: those of its roles."""
+    return list(plan.roles)

@@ -10,7 +10,7 @@ from typing import Any
 
 from cipherlane.federation.coordinator import RoundRecord
 from cipherlane.federation.engine import TranscriptEntry
-from cipherlane.federation.training import Progress
+from cipherlane.federation.run_session import Progress
 from cipherlane.vertical.messages import error_named
 
 # In FLARE's folder of the job, which FLARE keeps for whoever submitted it.

@@ -6,15 +6,18 @@ import hashlib
 import logging
 import threading
 from pathlib import Path
+from typing import Any
 
 from cipherlane.errors import CipherlaneError, ProtocolError, StorageError
 from cipherlane.federation.algorithms import arbiter_of, party_type_of
 from cipherlane.federation.arbiter import Arbiter
-from cipherlane.federation.data_party import DataParty, PartyFiles
+from cipherlane.federation.binning_transform import keep_section
+from cipherlane.federation.data_party import PartyFiles
 from cipherlane.federation.flare.calls import SCORES, ModelOrder, RoleOrder, model_directory, run_directory
 from cipherlane.federation.ledger_part import witness_of
 from cipherlane.federation.models import PartyModel
-from cipherlane.federation.plan import PartyPlan, parse_plan
+from cipherlane.federation.party import Party
+from cipherlane.federation.plan import BINNING, PartyPlan, parse_plan
 from cipherlane.federation.registry import check_block_continues, party_block
 from cipherlane.federation.responder import Responder
 from cipherlane.federation.run_store import ASSIGNMENTS_FILE, JOINT_MODEL, files_of, model_file, sealed_store_of
@@ -116,9 +119,9 @@ class RoleHost:
             role = self._party(order, order.party, directory, store)
         return role if order.plan is None else witness_of(role, parse_plan(order.plan), store, directory)
 
-    def _party(self, order: RoleOrder, party: PartyPlan, directory: Path, store: SealedStore) -> DataParty:
+    def _party(self, order: RoleOrder, party: PartyPlan, directory: Path, store: SealedStore) -> Party[Any, Any]:
         files = files_of(party, directory, order.algorithm)
-        party_type = party_type_of(order.algorithm)
+        party_type = party_type_of(order.algorithm, party.role)
         if order.resume:
             made = party_type.reopen(party, store, files)
         elif order.model is None:
@@ -127,6 +130,8 @@ class RoleHost:
             block = self._own_block(order.model)
             check_block_continues(block, party)
             made = party_type.prepare(party, store, files, block)
+        if order.algorithm == BINNING:
+            keep_section(directory, party, order.run_id)
         made.expected_key = None if order.arbiter is None else order.arbiter.public_key_fingerprint
         return made
 

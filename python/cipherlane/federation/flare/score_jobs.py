@@ -15,9 +15,9 @@ from cipherlane.federation.flare.reports import RESULT_DIRECTORY, SCORES_FILE
 from cipherlane.federation.flare.simulator import simulated
 from cipherlane.federation.flare.submission import check_administrator, finished_job
 from cipherlane.federation.registry import Version, check_continues, version_of
+from cipherlane.federation.run_session import Progress
 from cipherlane.federation.run_store import ASSIGNMENTS_FILE, TRANSCRIPT_FILE, plan_of
 from cipherlane.federation.scoring import scoring_plan
-from cipherlane.federation.training import Progress
 from cipherlane.report import read_json
 from cipherlane.vertical.messages import ARBITER
 

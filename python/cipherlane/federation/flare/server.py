@@ -14,6 +14,7 @@ from pathlib import Path
 
 from nvflare.collab import collab
 
+from cipherlane.federation.binning_run import bin_elsewhere
 from cipherlane.federation.engine import Engine, Transcript, TranscriptEntry
 from cipherlane.federation.flare.calls import MODEL_VARIABLE, PATIENCE, RUN_VARIABLE, RUNS, site_directory
 from cipherlane.federation.flare.collab_site import connected_sites
@@ -28,9 +29,10 @@ from cipherlane.federation.flare.reports import (
 )
 from cipherlane.federation.plan import parse_plan
 from cipherlane.federation.registry import Version, check_continues, final_weights, find, version_of
+from cipherlane.federation.run_session import Progress
 from cipherlane.federation.run_store import TRANSCRIPT_FILE, plan_of, write_json
 from cipherlane.federation.scoring import score_through_sums, scoring_plan
-from cipherlane.federation.training import Progress, train_elsewhere
+from cipherlane.federation.training import train_elsewhere
 
 
 class FlareCoordinator:
@@ -63,9 +65,9 @@ class FlareCoordinator:
     def coordinate(self) -> None:
         """Run the plan; progress, and an error's words, go into a file of the job's folder."""
         with _reported() as (result, reports):
-            self._train(result, reports)
+            self._run(result, reports)
 
-    def _train(self, result: Path, reports: ReportWriter) -> None:
+    def _run(self, result: Path, reports: ReportWriter) -> None:
         plan = parse_plan(base64.b64decode(self.plan).decode(), source=self.run_name)
         site = _own_directory()
         shared = os.environ.get(RUN_VARIABLE)
@@ -86,10 +88,13 @@ class FlareCoordinator:
 
         # Sites take paths from their own directories; the run keeps where those of its plan start on this machine.
         placed = replace(plan, base=site)
-        parent = _version(site, self.parent).run if self.parent else None
-        run = train_elsewhere(placed, final, connect, "nvflare", resume=self.resume, tell=reports.tell, parent=parent)
+        if plan.binning is not None:
+            bin_elsewhere(placed, final, connect, "nvflare", resume=self.resume, tell=reports.tell)
+        else:
+            parent = _version(site, self.parent).run if self.parent else None
+            train_elsewhere(placed, final, connect, "nvflare", resume=self.resume, tell=reports.tell, parent=parent)
         if not shared:
-            shutil.copytree(run.directory, result / RUN_DIRECTORY)
+            shutil.copytree(final, result / RUN_DIRECTORY)
 
 
 class FlareScorer:

@@ -20,8 +20,9 @@ from cipherlane.federation.flare.kits import ALLOWED_CLASSES
 from cipherlane.federation.flare.reports import PROGRESS_FILE, RESULT_DIRECTORY, ReportReader
 from cipherlane.federation.plan import Plan, parse_plan
 from cipherlane.federation.registry import check_continues, version_of
+from cipherlane.federation.run_session import Progress
 from cipherlane.federation.run_store import METRICS_FILE, TRANSCRIPT_FILE, parent_begun_from
-from cipherlane.federation.training import Progress, Run
+from cipherlane.federation.training import Run
 from cipherlane.report import read_json
 
 _POLL_SECONDS = 0.05

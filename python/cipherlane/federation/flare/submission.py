@@ -24,8 +24,9 @@ from cipherlane.federation.flare.reports import (
 )
 from cipherlane.federation.plan import Plan, parse_plan
 from cipherlane.federation.registry import check_continues, version_of
+from cipherlane.federation.run_session import Progress
 from cipherlane.federation.run_store import METRICS_FILE, TRANSCRIPT_FILE
-from cipherlane.federation.training import Progress, Run
+from cipherlane.federation.training import Run
 from cipherlane.report import read_json
 
 _CONNECT_SECONDS = 30.0
