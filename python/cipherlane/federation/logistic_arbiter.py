@@ -8,15 +8,18 @@ from cipherlane.errors import ProtocolError
 from cipherlane.federation.arbiter import Arbiter
 from cipherlane.federation.plan import ArbiterPlan
 from cipherlane.vertical.exchange import needed
-from cipherlane.vertical.logistic_ciphertexts import decrypted_masked
+from cipherlane.vertical.masks import decrypted_masked
 from cipherlane.vertical.messages import ARBITER, MAXIMUM_COLUMNS, box_context, pack, pack_sealed, unpack_sealed
+from cipherlane.vertical.row_packing import Slot
 from cipherlane.vertical.sealed_files import SealedStore
 from cipherlane.vertical.sealing import seal
 from cipherlane.vertical.wire import Message
 
 
 class LogisticArbiter(Arbiter):
-    """The holder of the private key. All that it decrypts is uniform modulo n, whatever the parties have.
+    """The holder of the private key. All that it decrypts is uniform, whatever the parties have.
+
+    Of a plaintext that packs the numbers of rows it gives back the slot with their sum of products, and no other.
 
     Parameters
     ----------
@@ -49,7 +52,8 @@ class LogisticArbiter(Arbiter):
         for name, box in message["sealed"].items():
             context = box_context("masked_numbers", message.round, f"{ARBITER}/{name}")
             content = unpack_sealed(self._box.open(box, context), "masked_numbers")
-            numbers = decrypted_masked(private_key, content["ciphertexts"], most, name)
+            slot = Slot(content["first_bit"], content["bits"]) if content["bits"] else None
+            numbers = decrypted_masked(private_key, content["ciphertexts"], most, name, slot)
             answer = pack_sealed("decrypted_numbers", message.round, numbers=numbers)
             replies[name] = seal(box_keys[name], answer, box_context("decrypted_numbers", message.round, name))
         return pack("unmasked_sums", message.round, sealed=replies, decrypt_seconds=time.perf_counter() - started)

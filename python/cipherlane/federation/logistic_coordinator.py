@@ -12,6 +12,7 @@ from cipherlane.vertical.exchange import needed
 from cipherlane.vertical.logistic_settings import LogisticSettings
 from cipherlane.vertical.logistic_steps import Batches
 from cipherlane.vertical.messages import ARBITER
+from cipherlane.vertical.row_packing import RowPacking
 from cipherlane.vertical.wire import Message
 
 _TRAIN = "train"
@@ -183,11 +184,19 @@ class LogisticCoordinator(Coordinator):
             self.traffic.sums_to_arbiter += packed
             return
         rows = len(self._dealt().rows_of(step))
-        self.traffic.scores_from_parties += rows * (self._settings().terms + 1) * len(self._hosts)
+        features = 1 if self._packs_rows() else self._settings().terms + 1
+        self.traffic.scores_from_parties += rows * features * len(self._hosts)
         self.traffic.sums_to_arbiter += 1
         if purpose == _TRAIN:
             self.traffic.scores_from_parties += rows * len(self._hosts)
             self.traffic.sums_to_arbiter += 1 + sum(answer["columns"] for answer in self.capabilities.values())
+
+    def _packs_rows(self) -> bool:
+        encryption = self.plan.encryption
+        if len(self._hosts) > 1 or not encryption.packing:
+            return False
+        packing = RowPacking.of(self._settings(), encryption.fraction_bits, self.rows, self.public_key.bits)
+        return packing is not None
 
     def _dealt(self) -> Batches:
         return needed(self._batches, "a step before the parties have joined")

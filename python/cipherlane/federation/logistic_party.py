@@ -26,18 +26,19 @@ from cipherlane.paillier.reference import packed_integers
 from cipherlane.threadpools import single_threaded
 from cipherlane.vertical.exchange import encoding_of, needed, read_ciphertexts
 from cipherlane.vertical.logistic_ciphertexts import (
-    Masks,
     encrypted_gradient,
     encrypted_loss,
     encrypted_residuals,
-    masked,
-    numbers_from,
+    packed_loss,
+    packed_residuals,
     passed_on,
     read_array,
 )
 from cipherlane.vertical.logistic_settings import LogisticSettings
 from cipherlane.vertical.logistic_steps import Batches, Verdict, binary_labels, descended, judged, row_weights
+from cipherlane.vertical.masks import Masks, masked, numbers_from
 from cipherlane.vertical.messages import ARBITER, GUEST, box_context, pack, pack_sealed, unpack_sealed
+from cipherlane.vertical.row_packing import RowPacking
 from cipherlane.vertical.score_encoding import NumberEncoding
 from cipherlane.vertical.sealed_files import SealedStore
 from cipherlane.vertical.sealing import seal
@@ -47,6 +48,20 @@ from cipherlane.vertical.wire import Message
 _SCORE = "score"
 _TRAIN = "train"
 _VALIDATE = "validate"
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Encrypted numbers to be masked and decrypted: bits after the point, and a bound for each ciphertext."""
+
+    array: CipherArray
+    scale_bits: int
+    bounds: tuple[int, ...]
+
+    @classmethod
+    def of(cls, array: CipherArray, bound: int | None = None) -> _Sums:
+        """Take scale and, unless it is given, bound from the array."""
+        return cls(array, array.scale_bits, (array.bound if bound is None else bound,) * array.ciphertext_count)
 
 
 @dataclass(frozen=True)
@@ -95,6 +110,8 @@ class LogisticParty(DataParty):
         self._weights = np.ones(len(table.ids))
         self._classes: tuple[str, str] | None = None if model is None else model.labels
         self._state = LogisticState.zero(table.inputs.shape[1])
+        self._packing: RowPacking | None = None
+        self._packed_inputs = np.empty((0, 0), dtype=np.int64)
         self._sent: _Sent | None = None
         self._epoch_losses: list[float] = []
         self._epoch_rows: list[int] = []
@@ -171,7 +188,21 @@ class LogisticParty(DataParty):
             labels = needed(self._table.labels, "training without labels")
             self._labels, self._classes = binary_labels(labels, self._settings.positive)
             self._weights = row_weights(self._labels, self._settings)
+        self._settle_packing()
         return self._noted(message)
+
+    def _settle_packing(self) -> None:
+        """Decide, as every party does, whether a row's features share a ciphertext; of several hosts they do not."""
+        task = self._current_task()
+        if task["parties"] != 2 or not task["packing"]:
+            return
+        rows = len(self._table.ids)
+        self._packing = RowPacking.of(self._settings, task["fraction_bits"], rows, task["key_bits"])
+        if self._packing is not None:
+            inputs = self._table.inputs
+            if self.role == GUEST:
+                inputs = np.column_stack([inputs, np.ones(rows)])
+            self._packed_inputs = self._packing.inputs(inputs, self.name)
 
     # A step: partial scores at hosts, residuals at the guest, gradients everywhere.
 
@@ -215,6 +246,8 @@ class LogisticParty(DataParty):
         if before is None:
             features = self._kernel.features(scores)
             computed = time.perf_counter()
+            if self._packing is not None:
+                return key.encrypt(self._packing.packed(features), codec=self._packing.codec), computed
             return key.encrypt(features, codec=codec), computed
         earlier = self._read_features(before, len(scores), position)
         return passed_on(earlier, self._kernel, scores), time.perf_counter()
@@ -222,6 +255,8 @@ class LogisticParty(DataParty):
     def _read_features(self, data: bytes, rows: int, parties: int) -> CipherArray:
         """Return the features that `parties` hosts have contributed to."""
         key, codec = needed(self._public_key, "features come before a key"), self._codec()
+        if self._packing is not None:
+            return read_array(key, data, (rows,), self._packing.codec, 0, "a host")
         return read_array(key, data, (rows, self._kernel.width), codec, parties * codec.scale_bits, "a host")
 
     def _on_residuals(self, message: Message) -> bytes:
@@ -232,12 +267,13 @@ class LogisticParty(DataParty):
         hosts = self._current_task()["parties"] - 1
         if message["purpose"] == _SCORE:
             total, _ = self._added_scores(key, self._partial_scores(rows), data)
-            boxes, arrays, plain = dict[str, bytes](), [total], 0.0
+            # Of packed numbers the bound holds for each slot; whole plaintexts have only that of the modulus.
+            boxes, sums, plain = dict[str, bytes](), [_Sums.of(total, key.n)], 0.0
         else:
             features = self._read_features(data, len(rows), hosts)
-            boxes, arrays, plain = self._residuals(message, rows, features)
+            boxes, sums, plain = self._residuals(message, rows, features)
         masks_from = time.perf_counter()
-        sealed = self._masked(message, rows, arrays, plain)
+        sealed = self._masked(message, rows, sums, plain)
         return pack(
             "encrypted_residuals",
             message.round,
@@ -249,19 +285,40 @@ class LogisticParty(DataParty):
 
     def _residuals(
         self, message: Message, rows: NDArray[np.intp], features: CipherArray
-    ) -> tuple[dict[str, bytes], list[CipherArray], float]:
+    ) -> tuple[dict[str, bytes], list[_Sums], float]:
         """Return the encrypted residuals for each host, what the guest lets decrypt, and the loss's plain part."""
         labels = needed(self._labels, "residuals are asked for before the labels")[rows]
-        own = (features, self._kernel, self._partial_scores(rows), labels, self._weights[rows])
-        loss, plain = encrypted_loss(*own)
+        own = (self._kernel, self._partial_scores(rows), labels, self._weights[rows])
+        if self._packing is None:
+            loss, plain = encrypted_loss(features, *own)
+            losses = _Sums.of(loss)
+        else:
+            packed = packed_loss(features, self._packing, *own)
+            losses, plain = _Sums(packed.encrypted, 2 * self._packing.fraction_bits, (packed.bound,)), packed.plain
         if message["purpose"] == _VALIDATE:
-            return {}, [loss], plain
-        residuals = encrypted_residuals(*own)
+            return {}, [losses], plain
+        if self._packing is None:
+            residuals = encrypted_residuals(features, *own)
+        else:
+            residuals = packed_residuals(features, self._packing, *own)
         data = residuals.to_bytes()
         hosts = [name for name in self._box_keys if name != self.name]
         boxes = {host: self._sealed("residuals_for", data, message.round, host) for host in hosts}
-        inputs = np.column_stack([self._table.inputs[rows], np.ones(len(rows))])
-        return boxes, [encrypted_gradient(inputs, residuals), loss], plain
+        return boxes, [self._gradient(rows, residuals), losses], plain
+
+    def _gradient(self, rows: NDArray[np.intp], residuals: CipherArray) -> _Sums:
+        """Return the encrypted gradient of the party's coefficients; the guest's ends with that of the intercept."""
+        if self._packing is not None:
+            inputs = self._packed_inputs[rows]
+            return _Sums(
+                encrypted_gradient(inputs, residuals),
+                3 * self._packing.fraction_bits,
+                self._packing.gradient_bounds(inputs),
+            )
+        own = self._table.inputs[rows]
+        if self.role == GUEST:
+            own = np.column_stack([own, np.ones(len(rows))])
+        return _Sums.of(encrypted_gradient(own, residuals))
 
     def _on_gradient(self, message: Message) -> bytes:
         key, codec = needed(self._public_key, "a gradient is asked for before a key"), self._codec()
@@ -269,8 +326,9 @@ class LogisticParty(DataParty):
         rows = self._rows_of(message.round, _TRAIN)
         data = self._opened("residuals_for", message["sealed"], message.round)
         scale_bits = self._current_task()["parties"] * codec.scale_bits
-        residuals = read_array(key, data, (len(rows),), codec, scale_bits, GUEST)
-        gradient = encrypted_gradient(self._table.inputs[rows], residuals)
+        if self._packing is not None:
+            codec, scale_bits = self._packing.codec, 0
+        gradient = self._gradient(rows, read_array(key, data, (len(rows),), codec, scale_bits, GUEST))
         masks_from = time.perf_counter()
         sealed = self._masked(message, rows, [gradient], 0.0)
         return pack(
@@ -281,20 +339,17 @@ class LogisticParty(DataParty):
             encrypt_seconds=time.perf_counter() - masks_from,
         )
 
-    def _masked(
-        self, message: Message, rows: NDArray[np.intp], arrays: Sequence[CipherArray], plain_loss: float
-    ) -> bytes:
-        """Return arrays' numbers, masked, sealed to the arbiter; and remember how to read the answer."""
+    def _masked(self, message: Message, rows: NDArray[np.intp], sums: Sequence[_Sums], plain_loss: float) -> bytes:
+        """Return encrypted numbers, masked, sealed to the arbiter; and remember how to read the answer."""
         purpose = _TRAIN if message.kind == "gradient" else message["purpose"]
-        data, masks = masked(arrays)
-        # Of packed numbers the bound holds for each slot; whole plaintexts have only that of the modulus.
-        packed = isinstance(arrays[0].codec, Packed)
-        counts = [array.ciphertext_count for array in arrays]
-        bounds = [masks.n if packed else array.bound for array, n in zip(arrays, counts, strict=True) for _ in range(n)]
-        scales = [array.scale_bits for array, n in zip(arrays, counts, strict=True) for _ in range(n)]
-        self._sent = _Sent(purpose, rows, masks, tuple(bounds), tuple(scales), plain_loss)
+        slot = None if self._packing is None or purpose == _SCORE else self._packing.slot
+        data, masks = masked([some.array for some in sums], slot)
+        bounds = tuple(bound for some in sums for bound in some.bounds)
+        scales = tuple(some.scale_bits for some in sums for _ in some.bounds)
+        self._sent = _Sent(purpose, rows, masks, bounds, scales, plain_loss)
         context = box_context("masked_numbers", message.round, f"{ARBITER}/{self.name}")
-        content = pack_sealed("masked_numbers", message.round, ciphertexts=data)
+        bits = {"first_bit": 0, "bits": 0} if slot is None else {"first_bit": slot.first, "bits": slot.bits}
+        content = pack_sealed("masked_numbers", message.round, ciphertexts=data, **bits)
         return seal(needed(self._arbiter_box_key, "numbers are masked before the arbiter's key"), content, context)
 
     # After the arbiter's answer.
@@ -305,7 +360,7 @@ class LogisticParty(DataParty):
         context = box_context("decrypted_numbers", message.round, self.name)
         content = unpack_sealed(self._box.open(message["sealed"], context), "decrypted_numbers")
         key = needed(self._public_key, "an answer comes before a key")
-        integers = sent.masks.removed(numbers_from(content["numbers"], key), sent.bounds)
+        integers = sent.masks.removed(numbers_from(content["numbers"], key, sent.masks.slot), sent.bounds)
         if sent.purpose == _SCORE:
             self._take_scores(key, integers)
             return self._applied(message, None, None, None)

@@ -46,7 +46,7 @@ SCHEMES = ("djn", "classic")
 SHARING = ("end", "every_round", "never")
 _CLASSES = 2
 # Residuals are multiplied twice, so their numbers are kept shorter than those that are only added.
-_LOGISTIC_FRACTION_BITS = 20
+_LOGISTIC_FRACTION_BITS = 16
 _MAXIMUM_PARTIES = 256
 # Run by `bin` and not by `train`.
 BINNING = "binning"

@@ -558,6 +558,31 @@ class CipherArray(Refusals):
         taken = context.take(batch, np.ascontiguousarray(index).reshape(-1))
         return self._derived(taken, self._layout.reshaped(index.shape), self._bound)
 
+    def with_bound(self, bound: int) -> CipherArray:
+        """Return the same values with a larger bound, such as one that says nothing of the factors they came from.
+
+        Parameters
+        ----------
+        bound : int
+            At least `bound`, and within what the key can hold.
+
+        Raises
+        ------
+        ValueError
+            If it is below the bound that operations have proven.
+        PlaintextOverflowError
+            If a plaintext, or a slot, cannot hold it.
+        """
+        if bound < self._bound:
+            raise ValueError(
+                f"bound: expected at least 2^{self._bound.bit_length() - 1}, which the operations so far allow values "
+                f"to reach, got a number of {bound.bit_length()} bits"
+            )
+        check_bound("with_bound", bound, self._codec, self._key.n)
+        array = self._with_batch(self._batches[self._home], fresh=self._fresh)
+        array._bound = bound
+        return array
+
     # ---- randomness and the wire ---------------------------------------------------------------------------
 
     def rerandomize(self) -> CipherArray:

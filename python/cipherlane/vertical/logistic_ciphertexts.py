@@ -1,17 +1,18 @@
-"""The encrypted half of a step of federated logistic regression: residuals, gradients, and masks around them."""
+"""The encrypted half of a step of federated logistic regression: residuals, losses and gradients."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cipherlane.errors import ProtocolError
-from cipherlane.paillier import CipherArray, FixedPoint, PrivateKey, PublicKey, concatenate, hazmat
+from cipherlane.paillier import CipherArray, FixedPoint, PublicKey, concatenate
 from cipherlane.vertical.exchange import check_randomised
+from cipherlane.vertical.row_packing import RowPacking
 from cipherlane.vertical.separable_logistic import SeparableLogistic
 
 # A column with so few different values costs fewer multiplications as a histogram of residuals.
@@ -72,14 +73,56 @@ def encrypted_loss(
     return _times(flat, features.reshape(-1)), float((weights * constants).sum())
 
 
-def encrypted_gradient(inputs: NDArray[np.float64], residuals: CipherArray) -> CipherArray:
+def packed_residuals(
+    features: CipherArray,
+    packing: RowPacking,
+    kernel: SeparableLogistic,
+    scores: NDArray[np.float64],
+    labels: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> CipherArray:
+    """Return plaintexts with d_i in their slot R, shape (n,), from packed features of b and plain a, y and s."""
+    factors, constants = kernel.residual_factors(scores)
+    multipliers = packing.residual_factors(weights[:, None] * factors[:, : kernel.terms])
+    whole = features * multipliers + packing.residual_constants(weights * (constants - labels))
+    # The bound so far follows from factors, which are the guest's alone.
+    return whole.with_bound(packing.residual_bound)
+
+
+@dataclass(frozen=True)
+class PackedLoss:
+    """The part of a batch's loss that is encrypted, a bound on it, and the plain part to add."""
+
+    encrypted: CipherArray
+    bound: int
+    plain: float
+
+
+def packed_loss(
+    features: CipherArray,
+    packing: RowPacking,
+    kernel: SeparableLogistic,
+    scores: NDArray[np.float64],
+    labels: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> PackedLoss:
+    """Return sum_i s_i (log(1 + exp(u_i)) - y_i u_i), the encrypted part in slot R of a plaintext, shape (1,)."""
+    factors, constants = kernel.loss_factors(scores, labels)
+    multipliers = packing.loss_factors(weights[:, None] * factors)
+    # Sums over rows first, slot by slot: then the long factors that move them to slot R are few.
+    summed = _times(multipliers, features) * packing.loss_shifts
+    bound = int(np.abs(multipliers).sum(dtype=object)) << (packing.fraction_bits - 1)
+    return PackedLoss(summed.sum(keepdims=True), bound, float((weights * constants).sum()))
+
+
+def encrypted_gradient(inputs: NDArray[np.float64] | NDArray[np.int64], residuals: CipherArray) -> CipherArray:
     """Return X^T d, shape (d,), for plain inputs X of shape (n, d) and encrypted residuals d of shape (n,).
 
     Columns of many values are one multi-product each. For one of few values, such as a binned one, residuals are
     first added up by value, and only those sums are multiplied.
     """
     binned: list[int] = []
-    segments: list[tuple[NDArray[np.float64], NDArray[np.intp]]] = []
+    segments: list[tuple[NDArray[Any], NDArray[np.intp]]] = []
     for column in range(inputs.shape[1]):
         values, places = np.unique(inputs[:, column], return_inverse=True)
         if len(values) <= min(_MOST_VALUES, max(len(inputs) // _ROWS_A_VALUE, 1)):
@@ -94,87 +137,15 @@ def encrypted_gradient(inputs: NDArray[np.float64], residuals: CipherArray) -> C
     return concatenate(parts)[order]
 
 
-def _times(matrix: NDArray[np.float64], array: CipherArray) -> CipherArray:
+def _times(matrix: NDArray[Any], array: CipherArray) -> CipherArray:
     """Return ``matrix @ array``, which numpy's types take for an array of numbers."""
     return array.__rmatmul__(matrix)
 
 
-def _block_rows(rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _block_rows(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Return a matrix whose row k holds `rows[k]` where its own segments stand, and zeros elsewhere."""
     ends = np.cumsum([len(row) for row in rows])
-    matrix = np.zeros((len(rows), int(ends[-1])))
+    matrix = np.zeros((len(rows), int(ends[-1])), dtype=rows[0].dtype)
     for number, (row, end) in enumerate(zip(rows, ends, strict=True)):
         matrix[number, end - len(row) : end] = row
     return matrix
-
-
-@dataclass(frozen=True)
-class Masks:
-    """What a party added to its numbers before the key's holder saw them: one uniform residue modulo n each."""
-
-    n: int
-    values: tuple[int, ...]
-
-    def removed(self, masked: Sequence[int], bounds: Sequence[int]) -> list[int]:
-        """Return the signed integers behind masked ones.
-
-        Raises
-        ------
-        ProtocolError
-            They are not as many, or one is beyond what its operations can have made.
-        """
-        if len(masked) != len(self.values):
-            raise ProtocolError(f"masked numbers: expected {len(self.values)}, got {len(masked)}")
-        found = [(number - mask) % self.n for number, mask in zip(masked, self.values, strict=True)]
-        signed = [number - self.n if number > self.n // 2 else number for number in found]
-        if any(abs(number) > bound for number, bound in zip(signed, bounds, strict=True)):
-            raise ProtocolError("masked numbers: one is not what was sent; the arbiter's answer is of something else")
-        return signed
-
-
-def masked(arrays: Sequence[CipherArray]) -> tuple[bytes, Masks]:
-    """Return arrays' plaintexts, each plus a fresh mask modulo n, as bytes of one array; and the masks.
-
-    A mask is uniform in [0, n), so what is decrypted is uniform whatever stood there: it tells nothing at all. With
-    several values a plaintext, one mask covers them. Scales and bounds do not travel.
-    """
-    public_key = arrays[0].public_key
-    n, square = public_key.n, public_key.n**2
-    ciphertexts = [number for array in arrays for number in hazmat.to_integers(array)]
-    masks = [secrets.randbelow(n) for _ in ciphertexts]
-    added = [c * (1 + mask * n) % square for c, mask in zip(ciphertexts, masks, strict=True)]
-    # `to_bytes` re-randomises what was not just encrypted.
-    return hazmat.from_integers(public_key, added).to_bytes(), Masks(n, tuple(masks))
-
-
-def decrypted_masked(private_key: PrivateKey, data: bytes, most: int, sender: str) -> bytes:
-    """Return the plaintexts of at most `most` masked numbers of a sender, big-endian and as wide as n."""
-    public_key = private_key.public_key
-    array = CipherArray.from_bytes(public_key, data)
-    if array.codec != FixedPoint(scale_bits=0) or array.ndim != 1 or not 0 < array.size <= most:
-        raise ProtocolError(
-            f"masked numbers from {sender!r}: expected 1 to {most} integers, got shape {array.shape} as {array.codec}"
-        )
-    check_randomised(array, sender)
-    plaintexts = hazmat.decrypt(private_key, hazmat.to_integers(array))
-    width = number_bytes(public_key)
-    return b"".join(number.to_bytes(width, "big") for number in plaintexts)
-
-
-def number_bytes(public_key: PublicKey) -> int:
-    """Return how many bytes a plaintext takes."""
-    return -(-public_key.n.bit_length() // 8)
-
-
-def numbers_from(data: bytes, public_key: PublicKey) -> list[int]:
-    """Return the plaintexts that `decrypted_masked` wrote.
-
-    Raises
-    ------
-    ProtocolError
-        They are not whole numbers of the key's width.
-    """
-    width = number_bytes(public_key)
-    if len(data) % width:
-        raise ProtocolError(f"masked numbers: expected {width} bytes each, got {len(data)} bytes")
-    return [int.from_bytes(data[start : start + width], "big") for start in range(0, len(data), width)]

@@ -249,7 +249,8 @@ SEALED: Mapping[str, Schema] = {
     "mixture_parameters": {"weights": _vector, "means": Array(("<f8",), 2), "covariances": _vector},
     "scores_so_far": {"ciphertexts": Binary()},
     "residuals_for": {"ciphertexts": Binary()},
-    "masked_numbers": {"ciphertexts": Binary()},
+    # Which bits of each plaintext come back; 0 bits for all.
+    "masked_numbers": {"ciphertexts": Binary(), "first_bit": _bits, "bits": _bits},
     "decrypted_numbers": {"numbers": Binary()},
 }
 
