@@ -17,6 +17,7 @@ array([2.  , 0.25])
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from cipherlane.integrations.extras import needed
@@ -71,6 +72,14 @@ class PaillierType(pa.ExtensionType):
                 "write the column anew"
             )
         return made
+
+    def to_pandas_dtype(self) -> Any:
+        """Return the dtype for pandas, where one was made of the key; else columns come as bytes."""
+        adapter = sys.modules.get("cipherlane.integrations.pandas")
+        key = adapter._KNOWN_KEYS.get(self.fingerprint[:16]) if adapter is not None else None
+        if adapter is None or key is None or key.fingerprint != self.fingerprint:
+            raise NotImplementedError(f"{self}: make PaillierDtype(public_key) first")
+        return adapter.PaillierDtype(key)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return how the type, which holds nothing secret, is copied."""
