@@ -85,6 +85,18 @@ class PaillierType(pa.ExtensionType):
         """Return how the type, which holds nothing secret, is copied."""
         return type(self).__arrow_ext_deserialize__, (self.storage_type, self.__arrow_ext_serialize__())
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether all that is public agrees, without which columns must not be joined as they are."""
+        return isinstance(other, PaillierType) and other._description == self._description
+
+    def __ne__(self, other: object) -> bool:
+        """Return whether something differs; Arrow's own answer compares the bytes' width alone."""
+        return not self == other
+
+    def __hash__(self) -> int:
+        """Return the hash of what is public."""
+        return hash(self._description)
+
     def __str__(self) -> str:
         """Return the name, the start of the key's fingerprint and the codec."""
         return f"{EXTENSION_NAME}[{self.fingerprint[:16]}..., {self._description.codec}]"

@@ -20,6 +20,7 @@
 
 from __future__ import annotations
 
+import builtins
 import operator
 import re
 import weakref
@@ -49,7 +50,7 @@ _KNOWN_KEYS: weakref.WeakValueDictionary[str, PublicKey] = weakref.WeakValueDict
 
 
 @pd.api.extensions.register_extension_dtype
-class PaillierDtype(ExtensionDtype):  # type: ignore[misc]
+class PaillierDtype(ExtensionDtype):
     """The dtype of encrypted columns under one key, named ``paillier[<start of its fingerprint>]``.
 
     ``series.astype(PaillierDtype(public_key))`` encrypts a column of numbers. Once made, the dtype is found by its name
@@ -109,7 +110,7 @@ class PaillierDtype(ExtensionDtype):  # type: ignore[misc]
         return cls(_known_key(found[1]))
 
     @classmethod
-    def construct_array_type(cls) -> type[PaillierArray]:
+    def construct_array_type(cls) -> builtins.type[PaillierArray]:
         """Return `PaillierArray`."""
         return PaillierArray
 
@@ -144,7 +145,7 @@ def _known_key(start: str) -> PublicKey:
         ) from None
 
 
-class PaillierArray(ExtensionArray):  # type: ignore[misc]
+class PaillierArray(ExtensionArray):
     """A column of encrypted numbers for pandas.
 
     Rows can be chosen, joined and summed, also within groups; plain numbers and other encrypted columns of the key can
@@ -461,8 +462,10 @@ def decrypt_column(private_key: PrivateKey, series: pd.Series) -> pd.Series:
     >>> decrypt_column(private_key, encrypt_column(public_key, pd.Series([1, 2]))).tolist()
     [1, 2]
     """
-    numbers = private_key.decrypt(_encrypted(series, "series").ciphertexts)
-    return pd.Series(numbers, index=series.index, name=series.name)
+    ciphertexts = _encrypted(series, "series").ciphertexts
+    if not isinstance(private_key, PrivateKey):
+        raise TypeError(f"private_key: expected a PrivateKey, got {type(private_key).__name__}")
+    return pd.Series(private_key.decrypt(ciphertexts), index=series.index, name=series.name)
 
 
 def encrypted_groupby_sum(table: pd.DataFrame, by: str | list[str], column: str) -> pd.Series:

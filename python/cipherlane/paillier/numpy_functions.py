@@ -84,7 +84,7 @@ def _concatenate(arrays: Sequence[CipherArray], axis: int | None = 0) -> CipherA
 
 
 def _stack(arrays: Sequence[CipherArray], axis: int = 0) -> CipherArray:
-    return concatenate([np.expand_dims(array, axis) for array in arrays], axis)  # type: ignore[call-overload]
+    return concatenate([_moved(np.expand_dims, "np.stack", (array, axis), {}) for array in arrays], axis)
 
 
 def _vstack(tup: Sequence[CipherArray]) -> CipherArray:
