@@ -26,6 +26,8 @@ NEED_LEDGER = [name for name in MODULES if name.startswith("cipherlane.ledger.")
 # Modules whose examples need a package that an extra brings.
 NEEDED = {
     "cipherlane.vertical.alignment": "private_set_intersection",
+    "cipherlane.integrations.arrow": "pyarrow",
+    "cipherlane.integrations.pandas": "pandas",
     **{f"cipherlane.federation.flare.{name}": "nvflare" for name in ("job", "server", "site")},
 }
 

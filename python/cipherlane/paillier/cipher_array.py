@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from cipherlane import _native
 from cipherlane.errors import PlaintextOverflowError
@@ -19,20 +19,21 @@ from cipherlane.paillier.devices import GPU_BACKEND, backend_for, backend_on, is
 from cipherlane.paillier.gpu_arrays import on_gpu
 from cipherlane.paillier.layout import Layout
 from cipherlane.paillier.limbs import Limbs, number_to_limbs
+from cipherlane.paillier.numpy_protocol import ArrayProtocols
 from cipherlane.paillier.plaintexts import Operand, as_operand, encode
-from cipherlane.paillier.refusals import Refusals
 from cipherlane.paillier.values import Factors, as_factors, as_values, default_codec, power_of_two_above
 
 if TYPE_CHECKING:
     from cipherlane.paillier.public_key import PublicKey
 
 
-class CipherArray(Refusals):
+class CipherArray(ArrayProtocols):
     """An immutable array of encrypted numbers under one key, with one public fixed scale.
 
     Made by `PublicKey.encrypt` or `from_bytes`. Supports ``x + y``, ``x - y``, ``-x``, ``x * factors``,
     ``matrix @ x``, `sum`, `segment_sum`, indexing, `reshape` and `concatenate`, where ``y`` may be encrypted
-    or plain and factors are plain. Shapes broadcast as in numpy. Plain arrays may lie on the GPU (those of CuPy,
+    or plain and factors are plain, and the functions of numpy for these (``np.add``, ``np.sum``, ``np.stack``,
+    ``np.transpose`` and so on). Shapes broadcast as in numpy. Plain arrays may lie on the GPU (those of CuPy,
     PyTorch and others): addends are encoded there, factors are copied to the host first.
 
     A bound on what each value may have become is carried along. It follows from the codec and from the
@@ -63,9 +64,6 @@ class CipherArray(Refusals):
     """
 
     __slots__ = ("__weakref__", "_batches", "_bound", "_codec", "_fresh", "_home", "_key", "_layout", "_scale_bits")
-
-    # numpy then leaves `ndarray + x` and `ndarray @ x` to this class.
-    __array_ufunc__ = None
 
     _batches: dict[str, _native.Batch]
     _bound: int
@@ -200,27 +198,9 @@ class CipherArray(Refusals):
         """Whether every ciphertext carries randomness that nobody has seen, as after encryption."""
         return self._fresh
 
-    def __len__(self) -> int:
-        """Return the length of the first axis."""
-        if not self.shape:
-            raise TypeError("len: a CipherArray without axes has no length")
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[CipherArray]:
-        """Iterate over the first axis."""
-        return (self[index] for index in range(len(self)))
-
     def __repr__(self) -> str:
         """Return shape, codec and the start of the key's fingerprint."""
         return f"CipherArray(shape={self.shape}, codec={self._codec}, key={self._key.fingerprint[:16]}...)"
-
-    def __copy__(self) -> CipherArray:
-        """Return the array itself, which never changes."""
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> CipherArray:
-        """Return the array itself, which never changes."""
-        return self
 
     # ---- backends ------------------------------------------------------------------------------------------
 
@@ -521,7 +501,13 @@ class CipherArray(Refusals):
 
     def __getitem__(self, key: Any) -> CipherArray:
         """Return chosen elements; slices, integers, arrays of them, masks, ``...`` and None as in numpy."""
-        layout, index = layouts.select(self._layout, key)
+        return self._rearranged(lambda stand_in: stand_in[key], "index", IndexError)
+
+    def _rearranged(
+        self, move: Callable[[NDArray[Any]], Any], operation: str, error: type[Exception] = ValueError
+    ) -> CipherArray:
+        """Return the values where ``move`` puts those of any array of this shape."""
+        layout, index = layouts.rearrange(self._layout, move, operation, error)
         context, batch = self._here()
         return self._derived(context.take(batch, index), layout, self._bound)
 
@@ -553,10 +539,7 @@ class CipherArray(Refusals):
             return self
         if self._layout.packed:
             raise ValueError("T: axes of a packed array cannot be exchanged; transpose before encryption")
-        index = self._layout.positions().T
-        context, batch = self._here()
-        taken = context.take(batch, np.ascontiguousarray(index).reshape(-1))
-        return self._derived(taken, self._layout.reshaped(index.shape), self._bound)
+        return self._rearranged(np.transpose, "T")
 
     def with_bound(self, bound: int) -> CipherArray:
         """Return the same values with a larger bound, such as one that says nothing of the factors they came from.
@@ -590,6 +573,10 @@ class CipherArray(Refusals):
         context, batch = self._here()
         return self._with_batch(context.rerandomise(batch), fresh=True)
 
+    def _to_be_shown(self, rerandomize: bool | None) -> CipherArray:
+        """Return the array with fresh randomness if that is asked for or, for None, needed."""
+        return self.rerandomize() if (not self._fresh if rerandomize is None else rerandomize) else self
+
     def to_bytes(self, rerandomize: bool | None = None) -> bytes:
         """Return the array in a compact versioned form, ciphertexts as big-endian integers of fixed width.
 
@@ -601,9 +588,7 @@ class CipherArray(Refusals):
             Give the ciphertexts fresh randomness first. Default: unless they are fresh, as after encryption
             or `rerandomize`; any operation makes them stale.
         """
-        if rerandomize is None:
-            rerandomize = not self._fresh
-        array = self.rerandomize() if rerandomize else self
+        array = self._to_be_shown(rerandomize)
         header = serialisation.Header(
             array._key.modulus_digest, array._codec, array._scale_bits, array._bound, array.shape
         )

@@ -10,6 +10,7 @@ Ciphertexts are held in one row, in C order of ``cipher_shape``:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -192,24 +193,29 @@ def broadcast_factors(array: Layout, shape: tuple[int, ...], operation: str) -> 
     return result, np.broadcast_to(factor_positions, result.cipher_shape).reshape(-1)
 
 
-def select(layout: Layout, key: Any) -> tuple[Layout, Positions]:
-    """Return the layout and ciphertexts of ``array[key]``; keys are those of numpy.
+def rearrange(
+    layout: Layout, move: Callable[[NDArray[Any]], Any], operation: str, error: type[Exception] = ValueError
+) -> tuple[Layout, Positions]:
+    """Return the layout and ciphertexts of an array whose values ``move`` puts in other places.
+
+    ``move`` takes any array of the layout's shape to one of the same elements, chosen by their places alone.
 
     Raises
     ------
-    IndexError
-        If the key is not valid, or would cut a packed row.
+    ValueError, or ``error``
+        If a packed row would be cut; and whatever ``move`` raises.
     """
-    layout.require_axes("indexing")
+    layout.require_axes("indexing" if operation == "index" else operation)
     if not layout.packed:
-        chosen = np.asarray(layout.positions()[key])
+        chosen = np.asarray(move(layout.positions()))
+        check_shape(chosen.shape)
         return layout.reshaped(chosen.shape), chosen.reshape(-1).astype(np.int64, copy=False)
-    # Index a stand-in of the full shape that says for each value its row and its column: only whole rows may
+    # Move a stand-in of the full shape that says for each value its row and its column: only whole rows may
     # come out.
     length = layout.shape[-1]
     rows = np.arange(math.prod(layout.shape[:-1]), dtype=np.int64).reshape(*layout.shape[:-1], 1)
-    chosen_rows = np.asarray(np.broadcast_to(rows, layout.shape)[key])
-    chosen_columns = np.asarray(np.broadcast_to(np.arange(length), layout.shape)[key])
+    chosen_rows = np.asarray(move(np.broadcast_to(rows, layout.shape)))
+    chosen_columns = np.asarray(move(np.broadcast_to(np.arange(length), layout.shape)))
     whole_rows = (
         chosen_rows.ndim > 0
         and chosen_rows.shape[-1] == length
@@ -217,11 +223,12 @@ def select(layout: Layout, key: Any) -> tuple[Layout, Positions]:
         and bool((chosen_rows == chosen_rows[..., :1]).all())
     )
     if not whole_rows:
-        raise IndexError(
-            "index: the last axis is packed and comes only as a whole; index the leading axes, or encrypt "
-            "with FixedPoint"
+        raise error(
+            f"{operation}: the last axis is packed and comes only as a whole; choose along the leading axes, or "
+            "encrypt with FixedPoint"
         )
     result = layout.reshaped(chosen_rows.shape)
+    check_shape(result.shape)
     groups = layout.cipher_shape[-1]
     if not result.count:
         return result, np.empty(0, dtype=np.int64)

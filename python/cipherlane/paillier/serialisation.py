@@ -73,13 +73,14 @@ class Header:
         return fixed + struct.pack(f">{len(self.shape)}Q", *self.shape) + bound
 
 
-def _width(modulus_bits: int) -> int:
+def ciphertext_width(modulus_bits: int) -> int:
+    """Return the number of bytes of a ciphertext."""
     return (2 * modulus_bits + 7) // 8
 
 
 def pack(header: Header, modulus_bits: int, ciphertexts: Limbs) -> bytes:
     """Return a message of a header and its ciphertexts."""
-    head, payload = header.to_bytes(), _native.limbs_to_bytes(ciphertexts, _width(modulus_bits))
+    head, payload = header.to_bytes(), _native.limbs_to_bytes(ciphertexts, ciphertext_width(modulus_bits))
     return b"".join([head, payload, _digest(head, payload)])
 
 
@@ -136,14 +137,14 @@ def unpack(data: bytes, n: int, modulus_digest: bytes) -> tuple[Header, Layout, 
     header = Header(digest, codec, scale_bits, bound, shape)
     if scale_bits > bits or zero != 0 or header.to_bytes() != data[:header_end]:
         raise _malformed("its header contradicts itself")
-    expected = header_end + layout.count * _width(bits) + _DIGEST_BYTES
+    expected = header_end + layout.count * ciphertext_width(bits) + _DIGEST_BYTES
     if len(data) != expected:
         what = "truncated" if len(data) < expected else "followed by other bytes"
         raise _malformed(f"{what}, expected {expected} bytes and got {len(data)}")
     if _digest(memoryview(data)[:-_DIGEST_BYTES]) != data[-_DIGEST_BYTES:]:
         raise _malformed("its checksum does not match")
     payload = data[header_end:-_DIGEST_BYTES]
-    return header, layout, _native.limbs_from_bytes(payload, layout.count, _width(bits), limb_count(2 * bits))
+    return header, layout, _native.limbs_from_bytes(payload, layout.count, ciphertext_width(bits), limb_count(2 * bits))
 
 
 def _codec(kind: int, width: int, scale_bits: int, headroom: int) -> Codec:
