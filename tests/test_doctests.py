@@ -27,6 +27,12 @@ NEED_LEDGER = [name for name in MODULES if name.startswith("cipherlane.ledger.")
 NEEDED = {
     "cipherlane.vertical.alignment": "private_set_intersection",
     **{f"cipherlane.federation.flare.{name}": "nvflare" for name in ("job", "server", "site")},
+    **{
+        name: needed
+        for package, needed in (("nvflare", "nvflare"), ("flower", "flwr"))
+        for name in MODULES
+        if name.startswith(f"cipherlane.integrations.{package}.")
+    },
 }
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 from flare_trainer import ClinicTrainer
-from local_training import CLINICS, accuracy, plain_average
 from nvflare.job_config.api import FedJob
 
 import cipherlane as cl
@@ -24,6 +23,8 @@ from cipherlane.integrations.averaging import Average, AveragingTerms, decrypt_a
 from cipherlane.integrations.nvflare.job import add_encrypted_averaging
 from cipherlane.integrations.nvflare.persistor import AVERAGE_FILE
 from cipherlane.integrations.nvflare.site_keys import private_key_file, public_key_file
+
+from local_training import CLINICS, accuracy, plain_average
 
 ROUNDS = 3
 TERMS = AveragingTerms(parties=CLINICS, most_weight=1000)

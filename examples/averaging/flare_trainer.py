@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from local_training import initial_weights, train
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
 from nvflare.apis.executor import Executor
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
+
+from local_training import initial_weights, train
 
 
 class ClinicTrainer(Executor):

@@ -18,13 +18,14 @@ from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordD
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 from flwr.simulation import run_simulation
-from local_training import CLINICS, accuracy, initial_weights, plain_average, train
 
 import cipherlane as cl
 from cipherlane.integrations.averaging import Average, AveragingTerms, decrypt_average
 from cipherlane.integrations.flower.client_mod import PaillierMod
 from cipherlane.integrations.flower.encrypted_arrays import ARRAYS, message_in
 from cipherlane.integrations.flower.strategy import EncryptedFedAvg
+
+from local_training import CLINICS, accuracy, initial_weights, plain_average, train
 
 ROUNDS = 3
 TERMS = AveragingTerms(parties=CLINICS, most_weight=1000)

@@ -341,7 +341,8 @@ def _checked_layer(name: str, values: ArrayLike, terms: AveragingTerms, clip: bo
         raise ValueError(f"weights[{name!r}]: expected finite numbers, got NaN or infinity; look at the training")
     largest = terms.largest_value
     if clip:
-        return np.clip(array, -largest, largest)
+        clipped: NDArray[np.float64] = np.clip(array, -largest, largest)
+        return clipped
     too_large = np.abs(array) > largest
     if too_large.any():
         index = tuple(int(i) for i in np.argwhere(too_large)[0])

@@ -104,5 +104,9 @@ def unpack_message(data: bytes) -> AveragingMessage:
     names, dtypes = tuple(message["names"]), tuple(message["dtypes"])
     shapes = tuple(tuple(shape) for shape in message["shapes"])
     if not 0 < len(names) == len(set(names)) == len(dtypes) == len(shapes):
-        raise ProtocolError("layers: expected a name, type and shape each, and no name twice; ask for the message again")
-    return AveragingMessage(Layers(names, dtypes, shapes), message["most_weight"], message["added"], message["ciphertexts"])
+        raise ProtocolError(
+            "layers: expected a name, type and shape each, and no name twice; ask for the message again"
+        )
+    return AveragingMessage(
+        Layers(names, dtypes, shapes), message["most_weight"], message["added"], message["ciphertexts"]
+    )

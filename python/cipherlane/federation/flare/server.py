@@ -15,7 +15,7 @@ from pathlib import Path
 from nvflare.collab import collab
 
 from cipherlane.federation.engine import Engine, Transcript, TranscriptEntry
-from cipherlane.federation.flare.calls import MODEL_VARIABLE, PATIENCE, RUN_VARIABLE, RUNS, site_directory
+from cipherlane.federation.flare.calls import MODEL_VARIABLE, PATIENCE, RUN_VARIABLE, RUNS
 from cipherlane.federation.flare.collab_site import connected_sites
 from cipherlane.federation.flare.engine import FlareEngine
 from cipherlane.federation.flare.reports import (
@@ -31,6 +31,7 @@ from cipherlane.federation.registry import Version, check_continues, final_weigh
 from cipherlane.federation.run_store import TRANSCRIPT_FILE, plan_of, write_json
 from cipherlane.federation.scoring import score_through_sums, scoring_plan
 from cipherlane.federation.training import Progress, train_elsewhere
+from cipherlane.files import site_directory
 
 
 class FlareCoordinator:

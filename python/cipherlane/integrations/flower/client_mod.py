@@ -88,7 +88,11 @@ class PaillierMod:
         return reply
 
     def _encrypted(self, key: PrivateKey, content: RecordDict) -> RecordDict:
-        weights = [record[self._weighted_by_key] for record in content.metric_records.values() if self._weighted_by_key in record]
+        weights = [
+            record[self._weighted_by_key]
+            for record in content.metric_records.values()
+            if self._weighted_by_key in record
+        ]
         if len(content.array_records) != 1 or len(weights) != 1:
             raise ValueError(
                 f"reply: expected one ArrayRecord and one metric {self._weighted_by_key!r}, got "

@@ -57,7 +57,7 @@ class PaillierModelEncryptor(ClientFilter):
             raise ValueError(f"result: expected weights in a DXO, got none ({error}); nothing was sent") from None
         if dxo.data_kind != DataKind.WEIGHTS:
             raise ValueError(
-                f"result: expected kind {DataKind.WEIGHTS}, got {dxo.data_kind}; nothing was sent: have the client "
+                f"result: expected kind WEIGHTS, got {dxo.data_kind}; nothing was sent: have the client "
                 "send whole weights, and other results by tasks of their own"
             )
         if not dxo.data:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nvflare.apis.fl_context import FLContext
 
-from cipherlane.federation.flare.calls import site_directory
+from cipherlane.files import site_directory
 from cipherlane.paillier import PrivateKey, PublicKey
 from cipherlane.vertical.seal_keys import parse_seal_key
 
