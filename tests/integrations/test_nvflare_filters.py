@@ -1,5 +1,8 @@
 """Encrypted averaging in NVIDIA FLARE: its filters one by one, and a whole job in its simulator."""
 
+# What needs FLARE is imported after the look whether it is there.
+# ruff: noqa: E402
+
 from __future__ import annotations
 
 import json
