@@ -29,6 +29,12 @@ NEEDED = {
     "cipherlane.integrations.arrow": "pyarrow",
     "cipherlane.integrations.pandas": "pandas",
     **{f"cipherlane.federation.flare.{name}": "nvflare" for name in ("job", "server", "site")},
+    **{
+        name: needed
+        for package, needed in (("nvflare", "nvflare"), ("flower", "flwr"))
+        for name in MODULES
+        if name.startswith(f"cipherlane.integrations.{package}.")
+    },
 }
 
 

@@ -13,6 +13,14 @@ from cipherlane.errors import StorageError
 PRIVATE = 0o600
 PUBLIC = 0o666
 _UNFINISHED_SUFFIX = ".tmp"
+# Where a FLARE site's data lie; default: the folder "cipherlane" beside its other local settings.
+SITE_VARIABLE = "CIPHERLANE_SITE_DIR"
+
+
+def site_directory(local: Path) -> Path:
+    """Return where this FLARE site's data lie, given the folder of its local settings."""
+    given = os.environ.get(SITE_VARIABLE)
+    return Path(given) if given else local / "cipherlane"
 
 
 @contextmanager

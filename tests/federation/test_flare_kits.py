@@ -18,10 +18,10 @@ import pytest
 from cipherlane.cli import main
 from cipherlane.errors import ProtocolError
 from cipherlane.federation import train
-from cipherlane.federation.flare.calls import SITE_VARIABLE
 from cipherlane.federation.flare.certificates import try_connection
 from cipherlane.federation.flare.kits import ALLOWED_CLASSES, prepare_kit
 from cipherlane.federation.flare.submission import await_sites
+from cipherlane.files import SITE_VARIABLE
 
 from own_authority import Authority
 

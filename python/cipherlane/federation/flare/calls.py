@@ -21,8 +21,6 @@ PATIENCE = 3600.0
 SESSION_BYTES = 16
 DIGEST_BYTES = 32
 RUN_NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
-# Where a site's data lie; default: the folder "cipherlane" beside its other local settings.
-SITE_VARIABLE = "CIPHERLANE_SITE_DIR"
 # Set by the simulator alone, whose sites share one disk: the one directory of the run, as the local engine makes it.
 RUN_VARIABLE = "CIPHERLANE_RUN_DIR"
 # Likewise the run whose model is trained on from or applied.
@@ -309,12 +307,6 @@ def confined(site: Path, text: str) -> Path:
 def run_name_of(directory: Path) -> str:
     """Return the name under which server and sites keep their files of the run that lies in a directory here."""
     return re.sub(r"[^A-Za-z0-9._-]", "-", directory.name)
-
-
-def site_directory(local: Path) -> Path:
-    """Return where this site's data lie, given the folder of its local settings."""
-    given = os.environ.get(SITE_VARIABLE)
-    return Path(given) if given else local / "cipherlane"
 
 
 def run_directory(site: Path, run: str, run_id: str, kind: str = RUNS) -> Path:

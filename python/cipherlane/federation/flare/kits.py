@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cipherlane.federation.flare.calls import site_directory
 from cipherlane.federation.flare.certificates import check_certificate
+from cipherlane.files import site_directory
 from cipherlane.report import read_json
 
 # What a site must let a job build, beside what FLARE allows by default.
@@ -15,6 +15,10 @@ ALLOWED_CLASSES = (
     "cipherlane.federation.flare.server.FlareCoordinator",
     "cipherlane.federation.flare.server.FlareScorer",
     "cipherlane.federation.flare.site.FlareSite",
+    "cipherlane.integrations.nvflare.aggregator.PaillierAggregator",
+    "cipherlane.integrations.nvflare.model_decryptor.PaillierModelDecryptor",
+    "cipherlane.integrations.nvflare.model_encryptor.PaillierModelEncryptor",
+    "cipherlane.integrations.nvflare.persistor.EncryptedModelPersistor",
     "nvflare.collab.runtime.controller.CollabController",
     "nvflare.collab.runtime.executor.CollabExecutor",
 )

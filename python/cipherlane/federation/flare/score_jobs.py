@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cipherlane.federation.flare.calls import MODEL_VARIABLE, RUN_VARIABLE, SITE_VARIABLE, run_name_of
+from cipherlane.federation.flare.calls import MODEL_VARIABLE, RUN_VARIABLE, run_name_of
 from cipherlane.federation.flare.extra import flare_needed
 from cipherlane.federation.flare.reports import RESULT_DIRECTORY, SCORES_FILE
 from cipherlane.federation.flare.simulator import simulated
@@ -18,6 +18,7 @@ from cipherlane.federation.registry import Version, check_continues, version_of
 from cipherlane.federation.run_session import Progress
 from cipherlane.federation.run_store import ASSIGNMENTS_FILE, TRANSCRIPT_FILE, plan_of
 from cipherlane.federation.scoring import scoring_plan
+from cipherlane.files import SITE_VARIABLE
 from cipherlane.report import read_json
 from cipherlane.vertical.messages import ARBITER
 

@@ -16,7 +16,7 @@ from nvflare.collab import collab
 
 from cipherlane.federation.binning_run import bin_elsewhere
 from cipherlane.federation.engine import Engine, Transcript, TranscriptEntry
-from cipherlane.federation.flare.calls import MODEL_VARIABLE, PATIENCE, RUN_VARIABLE, RUNS, site_directory
+from cipherlane.federation.flare.calls import MODEL_VARIABLE, PATIENCE, RUN_VARIABLE, RUNS
 from cipherlane.federation.flare.collab_site import connected_sites
 from cipherlane.federation.flare.engine import FlareEngine
 from cipherlane.federation.flare.reports import (
@@ -33,6 +33,7 @@ from cipherlane.federation.run_session import Progress
 from cipherlane.federation.run_store import TRANSCRIPT_FILE, plan_of, write_json
 from cipherlane.federation.scoring import score_through_sums, scoring_plan
 from cipherlane.federation.training import train_elsewhere
+from cipherlane.files import site_directory
 
 
 class FlareCoordinator:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cipherlane.errors import ProtocolError
 from cipherlane.federation.engine import Transcript
-from cipherlane.federation.flare.calls import MODEL_VARIABLE, PATIENCE, RUN_VARIABLE, SITE_VARIABLE, run_name_of
+from cipherlane.federation.flare.calls import MODEL_VARIABLE, PATIENCE, RUN_VARIABLE, run_name_of
 from cipherlane.federation.flare.extra import flare_needed
 from cipherlane.federation.flare.kits import ALLOWED_CLASSES
 from cipherlane.federation.flare.reports import PROGRESS_FILE, RESULT_DIRECTORY, ReportReader
@@ -23,6 +23,7 @@ from cipherlane.federation.registry import check_continues, version_of
 from cipherlane.federation.run_session import Progress
 from cipherlane.federation.run_store import METRICS_FILE, TRANSCRIPT_FILE, parent_begun_from
 from cipherlane.federation.training import Run
+from cipherlane.files import SITE_VARIABLE
 from cipherlane.report import read_json
 
 _POLL_SECONDS = 0.05

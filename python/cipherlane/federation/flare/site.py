@@ -7,8 +7,8 @@ from pathlib import Path
 
 from nvflare.collab import collab
 
-from cipherlane.federation.flare.calls import site_directory
 from cipherlane.federation.flare.role_host import RoleHost
+from cipherlane.files import site_directory
 
 
 class FlareSite:
