@@ -34,6 +34,7 @@ __all__ = [
     "from_integers",
     "from_limbs",
     "multiply",
+    "restate",
     "to_integers",
     "to_limbs",
 ]
@@ -291,6 +292,47 @@ def _stated(
         raise ValueError("bound: expected 0 or more, got a negative number")
     check_bound("bound", most, codec, public_key.n)
     return layout, codec, scale, most
+
+
+def restate(
+    array: CipherArray, *, codec: Codec | None = None, scale_bits: int | None = None, bound: int | None = None
+) -> CipherArray:
+    """Return the same ciphertexts with something else stated of them, for which the caller vouches.
+
+    Parameters
+    ----------
+    array : CipherArray
+    codec : FixedPoint or Packed, optional
+        One whose ciphertexts lie alike. Default: the array's.
+    scale_bits : int, optional
+        Bits after the point: one more halves the values. Default: the array's.
+    bound : int, optional
+        What an encoded integer may be in magnitude. Default: the array's. A value beyond it is an error when it is
+        decrypted, if it has not wrapped.
+
+    Raises
+    ------
+    TypeError, ValueError, PlaintextOverflowError
+        As `from_integers`.
+
+    Examples
+    --------
+    >>> import cipherlane as cl
+    >>> public_key, private_key = cl.keygen(bits=2048)
+    >>> eighths = cl.paillier.hazmat.restate(public_key.encrypt([1, 6]), scale_bits=3)
+    >>> private_key.decrypt(eighths)
+    array([0.125, 0.75 ])
+    """
+    layout, codec, scale, most = _stated(
+        array.public_key,
+        array._layout.cipher_shape,
+        array.shape,
+        array.codec if codec is None else codec,
+        array.scale_bits if scale_bits is None else scale_bits,
+        array.bound if bound is None else bound,
+    )
+    _, batch = array._here()
+    return CipherArray._make(array.public_key, batch, layout, codec, scale_bits=scale, bound=most, fresh=array.is_fresh)
 
 
 @overload

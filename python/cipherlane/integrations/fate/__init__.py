@@ -1,0 +1,11 @@
+"""Cipherlane's Paillier inside FATE 2: install it, and FATE's own algorithms run with it.
+
+>>> from cipherlane.integrations.fate import install
+
+"""
+
+from __future__ import annotations
+
+from cipherlane.integrations.fate.installing import install, uninstall
+
+__all__ = ["install", "uninstall"]
