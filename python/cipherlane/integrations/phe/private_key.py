@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from cipherlane.integrations.phe import batch
 from cipherlane.integrations.phe.arithmetic import decryption_of, inverse_of
@@ -301,7 +301,5 @@ class PaillierPrivateKeyring(Mapping[PaillierPublicKey, PaillierPrivateKey]):
         TypeError, ValueError, OverflowError
             As `PaillierPrivateKey.decrypt`.
         """
-        for public_key, private_key in self._keys.items():
-            if public_key == encrypted_number.public_key:
-                return private_key.decrypt(encrypted_number)
-        raise KeyError(encrypted_number.public_key)
+        # Keys are equal and hash alike whatever their class.
+        return self._keys[cast("PaillierPublicKey", encrypted_number.public_key)].decrypt(encrypted_number)

@@ -159,6 +159,8 @@ class PaillierPublicKey(Modulus):
         [1.5, -2.0, 1000.25]
         """
         encoded = batch.encode(self, values, precision, exponent)
+        if not encoded:
+            return []
         ciphertexts = self.arithmetic.encrypt([number.encoding % self.n for number in encoded])
         return [
             EncryptedNumber._made(self, ciphertext, number.exponent, fresh=True)

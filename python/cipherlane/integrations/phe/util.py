@@ -58,7 +58,7 @@ def powmod(a: int, b: int, c: int) -> int:
         raise ValueError("c: expected a modulus other than 0")
     try:
         return int(gmpy2.powmod(a, b, c))
-    except ZeroDivisionError as error:
+    except (ValueError, ZeroDivisionError) as error:  # which of them depends on gmpy2's version
         raise NoInverseError("a: expected a number with an inverse mod c, as b is negative, got none") from error
 
 
@@ -70,6 +70,8 @@ def mulmod(a: int, b: int, c: int) -> int:
     ZeroDivisionError
         If ``c`` is 0.
     """
+    if c == 0:
+        raise ZeroDivisionError("c: expected a modulus other than 0")
     return multiplied(a, b, c)
 
 
@@ -138,6 +140,8 @@ def isqrt(N: int) -> int:
     ValueError
         If N is negative.
     """
+    if N < 0:
+        raise ValueError(f"N: expected at least 0, got {N}")
     return math.isqrt(N)
 
 
@@ -234,7 +238,11 @@ def miller_rabin(n: int, k: int) -> bool:
         raise ArgumentError(f"n: expected more than 3, got {n}")
     if n % 2 == 0:
         return False
-    return all(gmpy2.is_strong_prp(n, 2 + secrets.randbelow(n - 3)) for _ in range(k))
+    for _ in range(k):
+        base = 2 + secrets.randbelow(n - 3)
+        if gmpy2.gcd(base, n) != 1 or not gmpy2.is_strong_prp(n, base):
+            return False
+    return True
 
 
 def is_prime(n: int, mr_rounds: int = 25) -> bool:
