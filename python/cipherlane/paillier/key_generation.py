@@ -65,7 +65,7 @@ def _prime_pair(bits: int, order_bits: int | None = None) -> tuple[_StructuredPr
             return p, q
 
 
-def _obfuscator_base(n: int) -> int:
+def obfuscator_base(n: int) -> int:
     """Return h_s = h^n mod n² for h = -y² mod n and a uniform y in Z_n*."""
     while True:
         y = 1 + secrets.randbelow(n - 1)
@@ -157,6 +157,6 @@ def keygen(bits: int = 2048, scheme: str = "djn") -> tuple[PublicKey, PrivateKey
         )
         return private_key.public_key, private_key
     p, q = _prime_pair(bits)
-    h_s = _obfuscator_base(p.p * q.p) if scheme == "djn" else None
+    h_s = obfuscator_base(p.p * q.p) if scheme == "djn" else None
     private_key = PrivateKey(p.p, q.p, h_s=h_s, generators=(_generator(p), _generator(q)))
     return private_key.public_key, private_key

@@ -74,7 +74,7 @@ def _check_exponent_bits(n: int, h_s: int | None, exponent_bits: object) -> int:
     return checked
 
 
-def _warn_of_weak_key(bits: int) -> None:
+def warn_of_weak_key(bits: int) -> None:
     """Warn, on behalf of the first caller outside the package."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("cipherlane."):
@@ -146,7 +146,7 @@ class PublicKey:
         if exponent_bits is not None:
             exponent_bits = _check_exponent_bits(n, h_s, exponent_bits)
         if n.bit_length() < RECOMMENDED_BITS:
-            _warn_of_weak_key(n.bit_length())
+            warn_of_weak_key(n.bit_length())
         self._n = n
         self._h_s = h_s
         self._exponent_bits = exponent_bits
