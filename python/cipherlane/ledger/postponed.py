@@ -33,7 +33,11 @@ def _postponed(stand_in: ModuleType, name: str) -> Any:
     def contract(computation: Any) -> Any:
         if sys.modules.get(_CURVE) is stand_in:
             del sys.modules[_CURVE]
-        return getattr(importlib.import_module(_CURVE), name)(computation)
+        # Importing it raises the limit on recursion, see `keep_recursion_limit`.
+        limit = sys.getrecursionlimit()
+        module = importlib.import_module(_CURVE)
+        sys.setrecursionlimit(limit)
+        return getattr(module, name)(computation)
 
     contract.__name__ = name
     return contract
