@@ -134,8 +134,6 @@ def _keep_jumps() -> None:
         return set(), set()
 
     class KeptCodeStream(CodeStream):
-        __slots__ = ()
-
         def __init__(self, code_bytes: bytes) -> None:
             super().__init__(code_bytes)
             self.invalid_positions, self.valid_positions = places(bytes(code_bytes))
