@@ -13,16 +13,12 @@ from unittest.mock import patch
 
 import pytest
 import rlp
-from eth_hash.auto import keccak
-from eth_keys.datatypes import PrivateKey, Signature
-from eth_keys.exceptions import BadSignature
 
 from cipherlane.errors import LedgerError, StorageError
 from cipherlane.ledger import node as ledger_node
 from cipherlane.ledger.accounts import Account, new_key
 from cipherlane.ledger.clique import LedgerChain
 from cipherlane.ledger.genesis import Genesis
-from cipherlane.ledger.kept_results import keep_results
 from cipherlane.ledger.node import Node
 from cipherlane.ledger.store import RecordStore, _digest
 
@@ -272,7 +268,6 @@ import sys
 from pathlib import Path
 from cipherlane.ledger.accounts import Account
 from cipherlane.ledger.genesis import Genesis
-from cipherlane.ledger.kept_results import keep_results
 from cipherlane.ledger.node import Node
 account = Account(bytes.fromhex(sys.argv[2]))
 node = Node(Path(sys.argv[1]), Genesis(99, int(sys.argv[3]), (account.address,)), account)
@@ -352,21 +347,3 @@ def test_no_module_leaves_pythons_limit_on_recursion_raised() -> None:
         "assert sys.getrecursionlimit() == before"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
-
-
-def test_kept_hashes_and_signers_are_those_computed() -> None:
-    keep_results()
-    before = keccak.hasher.kept()
-    # Known answer: keccak-256 of nothing.
-    for nothing in (b"", bytearray()):
-        assert keccak(nothing).hex() == "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
-    assert keccak.hasher.kept().hits >= before.hits + 1
-    key = PrivateKey(b"\x07" * 32)
-    digests = [keccak(bytes([number])) for number in range(3)]
-    signatures = [key.sign_msg_hash(digest) for digest in digests]
-    for _ in range(2):
-        for digest, signature in zip(digests, signatures, strict=True):
-            assert signature.recover_public_key_from_msg_hash(digest) == key.public_key
-        assert signatures[0].recover_public_key_from_msg_hash(digests[1]) != key.public_key
-        with pytest.raises(BadSignature):
-            Signature(b"\x00" * 65).recover_public_key_from_msg_hash(digests[0])

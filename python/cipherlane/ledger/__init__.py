@@ -10,6 +10,7 @@ import importlib.util
 import sys
 
 from cipherlane.errors import MissingExtraError
+from cipherlane.ledger.postponed import postpone_curve
 
 _NEEDED = ("coincurve", "eth", "eth_abi", "eth_account", "web3")
 _RECURSION_LIMIT = sys.getrecursionlimit()
@@ -40,3 +41,7 @@ def keep_recursion_limit() -> None:
     in a file, then overflows the stack and ends the process, where with the usual limit it is refused.
     """
     sys.setrecursionlimit(_RECURSION_LIMIT)
+
+
+# Before any module of this package imports py-evm.
+postpone_curve()

@@ -12,7 +12,7 @@ from typing import Any
 from eth.abc import BlockHeaderAPI, VirtualMachineAPI
 from eth.chains.base import MiningChain
 from eth.consensus.clique import CliqueApplier, CliqueConsensus, CliqueConsensusContext
-from eth.consensus.clique._utils import get_block_signer
+from eth.consensus.clique import _utils as clique_utils
 from eth.db.chain import ChainDB
 from eth.vm.forks import BerlinVM
 from eth_utils import ValidationError
@@ -24,7 +24,7 @@ keep_recursion_limit()
 
 def sealer_of(header: BlockHeaderAPI) -> bytes:
     """Return the address whose key sealed a block."""
-    return bytes(get_block_signer(header))
+    return bytes(clique_utils.get_block_signer(header))
 
 
 def sealed_lately(header: BlockHeaderAPI, signer: bytes, validators: int, chain: ChainDB) -> bool:

@@ -13,6 +13,7 @@ from eth_hash.auto import keccak
 
 from cipherlane.errors import LedgerError
 from cipherlane.files import PRIVATE, make_directory, write_whole
+from cipherlane.ledger import packages  # noqa: F401
 from cipherlane.ledger.access import REVOKED, fulfil, requested_access
 from cipherlane.ledger.accounts import Account
 from cipherlane.ledger.agreement import DATA_ROLES, Agreement
