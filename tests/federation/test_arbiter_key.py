@@ -10,6 +10,7 @@ import pytest
 
 from cipherlane.errors import ProtocolError
 from cipherlane.federation import Progress, load_plan, score_run, train
+from cipherlane.federation.engine import LocalEngine
 from cipherlane.federation.flare.calls import RoleOrder
 from cipherlane.federation.flare.role_host import RoleHost
 from cipherlane.federation.horizontal_arbiter import HorizontalArbiter
@@ -104,7 +105,7 @@ def test_a_key_that_is_exchanged_on_the_way_is_refused_by_whoever_gets_it(
     tmp_path: Path, plan: Path, pair: tuple[PublicKey, str], monkeypatch: pytest.MonkeyPatch, victim: str
 ) -> None:
     other, _ = keygen(bits=1024)
-    call_all = train.__globals__["LocalEngine"].call_all
+    call_all = LocalEngine.call_all
     kinds: list[str] = []
 
     def exchange(self: object, method: str, requests: dict[str, bytes]) -> dict[str, bytes]:
@@ -114,7 +115,7 @@ def test_a_key_that_is_exchanged_on_the_way_is_refused_by_whoever_gets_it(
             requests = {**requests, victim: pack("key", 0, **fields)}
         return call_all(self, method, requests)
 
-    monkeypatch.setattr("cipherlane.federation.training.LocalEngine.call_all", exchange)
+    monkeypatch.setattr(LocalEngine, "call_all", exchange)
     with pytest.raises(ProtocolError) as caught:
         train(plan, tmp_path / "run")
     assert f"{victim!r}: the arbiter's public key has the fingerprint {other.fingerprint}" in str(caught.value)

@@ -169,7 +169,7 @@ def test_parties_keep_to_the_rounds_and_the_sharing_that_they_accepted(tmp_path:
 
 
 @pytest.mark.parametrize(("offset", "word"), [(3600.0, "3600 s ahead"), (-7200.0, "7200 s behind")])
-@pytest.mark.parametrize("module", ["data_party", "arbiter"])
+@pytest.mark.parametrize("module", ["party", "arbiter"])
 def test_clocks_that_are_apart_are_named(
     tmp_path: Path, write_plan: WritePlan, monkeypatch: pytest.MonkeyPatch, offset: float, word: str, module: str
 ) -> None:
@@ -181,7 +181,7 @@ def test_clocks_that_are_apart_are_named(
             return time.time() + offset
 
     monkeypatch.setattr(f"cipherlane.federation.{module}.time", Clock)
-    name = "guest" if module == "data_party" else "arbiter"
+    name = "guest" if module == "party" else "arbiter"
     with pytest.raises(ProtocolError, match=f"clocks apart: of the coordinator's, that of '{name}' ") as caught:
         train(write_plan(), tmp_path / "run")
     told, seconds = str(caught.value), int(word.split()[0])

@@ -15,7 +15,7 @@ import pytest
 
 from cipherlane.errors import LedgerError, MissingExtraError, ProtocolError
 from cipherlane.federation import Progress, Run, load_plan, train
-from cipherlane.federation.engine import Transcript
+from cipherlane.federation.engine import LocalEngine, Transcript
 from cipherlane.federation.models import load_models
 from cipherlane.federation.transcript_check import Secrets, check_transcript
 from cipherlane.ledger import missing_packages
@@ -175,7 +175,7 @@ def test_a_key_that_the_coordinator_exchanges_is_noticed_before_anything_is_encr
 ) -> None:
     """The attack that the fingerprint is for: who relays the key puts its own in its place, and could read sums."""
     own, _ = keygen(bits=1024)
-    call_all = train.__globals__["LocalEngine"].call_all
+    call_all = LocalEngine.call_all
     kinds: list[str] = []
 
     def exchange(self: object, method: str, requests: dict[str, bytes]) -> dict[str, bytes]:
@@ -186,7 +186,7 @@ def test_a_key_that_the_coordinator_exchanges_is_noticed_before_anything_is_encr
         kinds.append(method)
         return call_all(self, method, requests)
 
-    monkeypatch.setattr("cipherlane.federation.training.LocalEngine.call_all", exchange)
+    monkeypatch.setattr(LocalEngine, "call_all", exchange)
     expected = "'guest': the key it was given has the fingerprint .*, the ledger names .* as the arbiter's"
     with pytest.raises(LedgerError, match=expected):
         train(write_plan(ledger__access_hours=1.0), tmp_path / "run")

@@ -178,11 +178,13 @@ class CategoryBins:
         places = {name: k for k, name in enumerate(self.categories)} | dict.fromkeys(self.rare, len(self.categories))
         if self.missing is not None:
             places[""] = self.missing
-        if self.unseen == "other":
-            other = len(self.categories) if self.rare else self.largest
-            return np.fromiter((places[v] if v in places or not v else other for v in values), dtype=np.int64)
+        other = len(self.categories) if self.rare else self.largest
+        allowed = self.unseen == "other"
         try:
-            return np.fromiter((places[value] for value in values), dtype=np.int64)
+            return np.fromiter(
+                (places[value] if value in places or not value or not allowed else other for value in values),
+                dtype=np.int64,
+            )
         except KeyError as error:
             raise self._refusal(str(error.args[0]), values, column) from None
 

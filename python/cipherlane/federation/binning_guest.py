@@ -75,14 +75,18 @@ class BinningGuest(BinningParty):
             raise ProtocolError(
                 f"guest {self.name!r}: one of its columns cannot be cut; its operator is told why"
             ) from error
-        # The sums of an interrupted session go on under its key.
-        kept = None if self._accepted is None else unseal_private_key(self.sealed_store)
-        key = kept or keygen(bits=task["key_bits"], scheme=task["scheme"])[1]
-        if kept is None and self._store is not None:
-            seal_private_key(self._store, key)
-        self._private_key = key
+        self._private_key = key = self._run_key(task)
         seconds = time.perf_counter() - start
         return pack("binning_key", message.round, public_key=key.public_key.to_json(), seconds=seconds)
+
+    def _run_key(self, task: Message) -> PrivateKey:
+        """Return a new key pair, or the one under which an interrupted session has added labels."""
+        if self._accepted is not None:
+            return unseal_private_key(self.sealed_store)
+        _, key = keygen(bits=task["key_bits"], scheme=task["scheme"])
+        if self._store is not None:
+            seal_private_key(self._store, key)
+        return key
 
     def _on_encrypt_labels(self, message: Message) -> bytes:
         start, rows = time.perf_counter(), self._rows_of(message)

@@ -69,10 +69,8 @@ def seal_private_key(store: SealedStore, key: PrivateKey) -> None:
     store.write(_KEY_FILE, to_plain(Secrets(key.p, key.q, key.public_key.h_s, key.generators)))
 
 
-def unseal_private_key(store: SealedStore) -> PrivateKey | None:
-    """Return the run's private key; None where none was kept."""
-    if _KEY_FILE not in store.names(_KEY_FILE):
-        return None
+def unseal_private_key(store: SealedStore) -> PrivateKey:
+    """Return the run's private key."""
     found = from_plain(store.read(_KEY_FILE))
     return PrivateKey(found.p, found.q, h_s=found.h_s, generators=found.generators)
 
