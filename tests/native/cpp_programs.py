@@ -72,8 +72,7 @@ def install_package(prefix: Path) -> Path:
 
 def build_against_package(source: Path, directory: Path, prefix: Path, *targets: str) -> Path:
     """Build a project that finds the C++ package in ``prefix``, and return the directory of its programs."""
-    adapter = ROOT / "cpp" / "integrations" / "heu"
-    _build(source, directory, list(targets), f"CMAKE_PREFIX_PATH={prefix}", f"HEU_ADAPTER={adapter}")
+    _build(source, directory, list(targets), f"CMAKE_PREFIX_PATH={prefix}")
     return directory
 
 
