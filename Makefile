@@ -5,6 +5,7 @@
 # make flare-poc   provision a server, two sites and an arbiter with certificates on this machine, train and score; then
 #                  a wrong certificate, a site that dies, and going on without it being noticed in the result
 # make sanitize  the C++ batches under ASan, UBSan and TSan         make fuzz SECONDS=60  every parser
+# make wheel  a wheel for Linux in dist, checked by auditwheel, installed and run where there is no compiler
 # make kills  kill training runs of each kind, 50 times at random and 50 between operations, and compare what resuming ends with
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +14,7 @@ SOURCES := $(shell find cpp kernels -name '*.cpp' -o -name '*.hpp' -o -name '*.c
   CMakeLists.txt setup.py pyproject.toml
 CPP_FILES := $(shell find cpp kernels tests bench -name '*.cpp' -o -name '*.hpp' -o -name '*.cuh' -o -name '*.cu')
 
-.PHONY: demo paper test check format bench contract flare-poc sanitize fuzz kills clean debian-packages test-packages \
+.PHONY: demo paper test check format bench contract flare-poc sanitize fuzz kills wheel clean debian-packages test-packages \
   gpu-test gpu-bench gpu-profile gpu-packages
 
 demo: $(VENV)/.installed
@@ -75,6 +76,10 @@ fuzz: $(VENV)/.installed
 KILLS ?= 50
 kills: $(VENV)/.installed
 	CIPHERLANE_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/federation/test_kills.py
+
+# WHEEL_OPTIONS="--cuda" has the backend cuda in it, which needs nvcc here and a driver where it is used.
+wheel: $(VENV)/.installed
+	$(BIN)/python tests/native/wheel.py $(WHEEL_OPTIONS)
 
 clean:
 	rm -rf $(VENV) build python/cipherlane/*.so python/*.egg-info

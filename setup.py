@@ -23,7 +23,8 @@ class CMakeExtension(Extension):
 class CMakeBuild(build_ext):
     """Configures and builds in build/native-..., then leaves the module where setuptools wants it.
 
-    That folder stays, unlike setuptools' own: kernels for CUDA take minutes to compile, and seldom change.
+    That folder stays, unlike setuptools' own: kernels for CUDA take minutes to compile, and seldom change. Another can
+    be named by CIPHERLANE_BUILD_DIR, for a build with other options beside it.
     """
 
     def build_extension(self, extension: Extension) -> None:
@@ -32,7 +33,7 @@ class CMakeBuild(build_ext):
 
         target = Path(self.get_ext_fullpath(extension.name)).resolve()
         tag = f"{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
-        build = ROOT / "build" / f"native-{tag}"
+        build = ROOT / (os.environ.get("CIPHERLANE_BUILD_DIR") or Path("build") / f"native-{tag}")
         build.mkdir(parents=True, exist_ok=True)
         configure = [
             "cmake",

@@ -47,8 +47,16 @@ const std::vector<SmallPrime>& small_primes() {
   return primes;
 }
 
+// Without leading zero limbs. The length becomes public, hence also that the top bit is set.
 SecretLimbs trimmed(SecretLimbs number) {
-  number.resize(limbs_for_bits(bit_length(number.data(), number.size())));
+  std::size_t bits = 0;
+  for (std::size_t i = 0; i < number.size() * kLimbBits; ++i) {
+    const std::size_t is_set = 0 - static_cast<std::size_t>(bits_at(number.data(), number.size(), i, 1));
+    bits = (bits & ~is_set) | ((i + 1) & is_set);
+  }
+  declassify(&bits, sizeof bits);
+  number.resize(limbs_for_bits(bits));
+  number.back() |= Limb{1} << (bits - 1) % kLimbBits;
   return number;
 }
 

@@ -1,12 +1,14 @@
 // Runs what handles secrets, with every secret marked, so that valgrind's memcheck reports each branch and address that
 // depends on one. See cpp/src/secret_marks.hpp. A key comes on standard input; the argument says what is run:
 //   private              key set-up, encryption with each noise, re-randomisation and decryption
+//   primes               the search for a prime p = 2 s t + 1; needs no key
 //   leak-address,
 //   leak-branch          the public exponentiations on secret exponents, which memcheck must report
 #include <algorithm>
 #include <iostream>
 #include <string>
 
+#include "../src/prime_search.hpp"
 #include "../src/secret_marks.hpp"
 #include "cipherlane/parallel.hpp"
 #include "hexadecimal.hpp"
@@ -73,6 +75,13 @@ bool run_private(const Key& key) {
   return correct;
 }
 
+// All draws are secret, for the generator's key is; the verdict on each is not.
+bool run_primes() {
+  const SecretLimbs s = random_prime(256), t = random_cofactor(s, 256, 528);
+  SecretLimbs p = twice_product_plus_one(s, t);
+  return is_probable_prime(p) && bit_length(p.data(), p.size()) == 528;
+}
+
 bool run_leak(const Key& key, bool branch) {
   const auto context = key.public_context("portable");
   const Ring& ring = context->ring();
@@ -92,14 +101,15 @@ bool run_leak(const Key& key, bool branch) {
 
 int main(int count, char** arguments) {
   const std::string mode = count == 2 ? arguments[1] : "";
+  set_thread_count(1);
+  if (mode == "primes") return run_primes() ? 0 : 1;
   Key key;
   if (!tests::read_key(std::cin, key)) {
     std::cerr << "expected a key on standard input\n";
     return 2;
   }
-  set_thread_count(1);
   if (mode != "private" && mode != "leak-address" && mode != "leak-branch") {
-    std::cerr << "usage: constant_time private|leak-address|leak-branch < key\n";
+    std::cerr << "usage: constant_time primes|private|leak-address|leak-branch < key\n";
     return 2;
   }
   const bool correct = mode == "private" ? run_private(key) : run_leak(key, mode == "leak-branch");

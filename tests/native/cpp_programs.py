@@ -1,11 +1,14 @@
-"""Builds the programs of cpp/tests with CMake, and makes keys for them."""
+"""Builds the programs of cpp/tests and the C++ package with CMake, and makes keys for them."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import gmpy2
@@ -22,18 +25,55 @@ def tool(name: str) -> str:
     return found
 
 
-def build(name: str, target: str, *options: str) -> Path:
-    """Build ``target`` with CMake options in build/cpp-tests/``name`` and return the program."""
-    directory = ROOT / "build" / "cpp-tests" / name
+@contextlib.contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """Keep this test run's other processes out of a build directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(source: Path, directory: Path, targets: list[str], *options: str) -> None:
     configure = [
-        *(tool("cmake"), "-S", str(ROOT), "-B", str(directory), "-G", "Ninja"),
-        *(f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}", "-DCIPHERLANE_PYTHON=OFF", "-DCIPHERLANE_TESTS=ON"),
-        "-DCIPHERLANE_CUDA=OFF",
+        *(tool("cmake"), "-S", str(source), "-B", str(directory), "-G", "Ninja"),
+        f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}",
         *(f"-D{option}" for option in options),
     ]
     subprocess.run(configure, check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([tool("cmake"), "--build", str(directory), "--target", target], check=True)
+    chosen = ["--target", *targets] if targets else []
+    subprocess.run([tool("cmake"), "--build", str(directory), *chosen], check=True)
+
+
+def _directory(name: str) -> Path:
+    return ROOT / "build" / "cpp-tests" / name
+
+
+_OPTIONS = ("CIPHERLANE_PYTHON=OFF", "CIPHERLANE_TESTS=ON", "CIPHERLANE_CUDA=OFF", "CIPHERLANE_XGBOOST_PLUGIN=ON")
+
+
+def build(name: str, target: str, *options: str) -> Path:
+    """Build ``target`` with CMake options in build/cpp-tests/``name`` and return the program."""
+    directory = _directory(name)
+    with _alone_in(directory):
+        _build(ROOT, directory, [target], *_OPTIONS, *options)
     return directory / target
+
+
+def install_package(prefix: Path) -> Path:
+    """Install the C++ package and the plugin for XGBoost; the core is that of ``build("plain", ...)``."""
+    directory = _directory("plain")
+    with _alone_in(directory):
+        _build(ROOT, directory, ["cipherlane", "cipherlane_xgboost"], *_OPTIONS)
+        install = [tool("cmake"), "--install", str(directory), "--prefix", str(prefix)]
+        subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
+    return prefix
+
+
+def build_against_package(source: Path, directory: Path, prefix: Path, *targets: str) -> Path:
+    """Build a project that finds the C++ package in ``prefix``, and return the directory of its programs."""
+    _build(source, directory, list(targets), f"CMAKE_PREFIX_PATH={prefix}")
+    return directory
 
 
 def key_line(p: int, q: int, seed: int) -> str:

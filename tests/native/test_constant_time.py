@@ -41,6 +41,11 @@ def test_memcheck_reports_nothing_of_a_short_key(marked_program):
     assert (result.returncode, result.stderr) == (0, "")
 
 
+def test_memcheck_reports_nothing_of_the_search_for_primes(marked_program):
+    result = memcheck(marked_program, "primes", "")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("mode", ["leak-address", "leak-branch"])
 def test_memcheck_reports_what_is_variable_time(marked_program, mode):
     result = memcheck(marked_program, mode, hard_key(256, seed=1))

@@ -87,6 +87,11 @@ Bytes buffer(const View& view, Kind kind) {
   return {content.data, content.data + size};
 }
 
+bool is_empty_buffer(const View& view, Kind kind) {
+  const Bytes empty = message(kind, Bytes());
+  return view.bytes == empty.size() && std::equal(empty.begin(), empty.end(), view.data);
+}
+
 std::vector<Bytes> buffers(const View& view, Kind kind) {
   View content{};
   const std::uint64_t count = open(view, kind, kBuffers, content);

@@ -28,6 +28,7 @@ struct View {
 std::vector<View> split(const std::uint8_t* data, std::size_t bytes);
 // The content; each checks kind, type and sizes.
 Bytes buffer(const View& view, Kind kind);
+bool is_empty_buffer(const View& view, Kind kind);
 std::vector<Bytes> buffers(const View& view, Kind kind);
 
 }  // namespace cipherlane::xgboost::dam

@@ -113,7 +113,7 @@ std::vector<double>& LocalPlugin::sync_histograms(const std::uint8_t* data, std:
     return histograms_;
   }
   const std::vector<dam::View> messages = dam::split(data, bytes);
-  if (messages.empty() || !dam::buffer(messages.front(), dam::Kind::kAggregation).empty())
+  if (messages.empty() || !dam::is_empty_buffer(messages.front(), dam::Kind::kAggregation))
     throw std::invalid_argument(
         "histograms: expected the active party's message first; the party with the labels has to have rank 0");
   for (std::size_t i = 1; i < messages.size(); ++i) {

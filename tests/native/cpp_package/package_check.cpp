@@ -2,6 +2,7 @@
 //   decrypt DATA        prints the values of a message, in the order of the array
 //   operations DATA     the same after x + x, -x, x * i - x, x + i, and the sum of all; DATA has to hold floats
 //   refusals DATA       the message cut, changed, and under another key: prints the errors
+//   key FILE            reads the JSON of a public key and prints it again; no key on standard input
 //   generate            makes a key pair of its own: prints p q h_s, and a message of some values
 #include <cstdio>
 #include <fstream>
@@ -71,7 +72,7 @@ void refusals(const PrivateKey& key, const Bytes& data) {
   refused([&] { open.from_bytes(changed); });
   refused([&] { generate_keys().public_key.from_bytes(data); });
   const CipherBatch x = open.from_bytes(data);
-  refused([&] { x* std::vector<std::int64_t>{1, 2}; });
+  refused([&] { x* std::vector<std::int64_t>{1, 2, 3}; });
   refused([&] { x + open.encrypt(std::vector<std::int64_t>(x.size(), 1)); });
   refused([&] {
     CipherBatch y = x;
@@ -104,9 +105,13 @@ int main(int count, char** arguments) {
       generate();
       return 0;
     }
-    if (count != 3) throw std::invalid_argument("usage: package_check decrypt|operations|refusals DATA, or generate");
-    const PrivateKey key = read_key();
+    if (count != 3) throw std::invalid_argument("usage: see the source's head");
     const Bytes data = read_file(arguments[2]);
+    if (mode == "key") {
+      std::printf("%s\n", PublicKey::from_json({data.begin(), data.end()}).to_json().c_str());
+      return 0;
+    }
+    const PrivateKey key = read_key();
     if (mode == "refusals") {
       refusals(key, data);
       return 0;

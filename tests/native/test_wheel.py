@@ -1,0 +1,34 @@
+"""The compiled module needs nothing that a wheel of its tag may not need; ``make wheel`` builds and runs such a wheel."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from wheel_audit import LIBRARIES, NEWEST, TAG, needed_libraries, newest_versions, problems
+
+from cipherlane import _native
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="wheels for Linux are audited on Linux")
+
+
+def test_the_module_fits_the_platform_tag():
+    module = Path(_native.__file__)
+    assert problems(module) == []
+    # The audit sees what is there: the C++ library, and the symbols that decide the tag.
+    assert "libstdc++.so.6" in needed_libraries(module) <= LIBRARIES
+    versions = newest_versions(module)
+    assert versions["GLIBC"] == NEWEST["GLIBC"] and TAG.endswith("_".join(map(str, versions["GLIBC"])))
+
+
+def test_the_audit_finds_what_does_not_fit(tmp_path):
+    source = tmp_path / "module.cpp"
+    source.write_text("extern int foreign(); int own() { return foreign(); }")
+    foreign = tmp_path / "libforeign.so"
+    (tmp_path / "foreign.cpp").write_text("int foreign() { return 1; }")
+    subprocess.run(["c++", "-shared", "-fPIC", "-o", foreign, tmp_path / "foreign.cpp"], check=True)
+    module = tmp_path / "module.so"
+    subprocess.run(["c++", "-shared", "-fPIC", "-o", module, source, f"-L{tmp_path}", "-lforeign"], check=True)
+    assert problems(module) == ["needs libforeign.so"]
