@@ -5,7 +5,6 @@ Nothing is downloaded, and the pages load nothing from elsewhere.
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import pkgutil
 import re
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from sphinx.domains.python import PyObject
+
+import cipherlane
 
 PACKAGE = Path(__file__).parents[1] / "python" / "cipherlane"
 
@@ -23,7 +24,7 @@ for field in PyObject.doc_field_types:
 
 project = "Cipherlane"
 author = "the authors of Cipherlane"
-version = release = importlib.metadata.version("cipherlane")
+version = release = cipherlane.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns: list[str] = []
