@@ -1,5 +1,6 @@
 # make demo   train on the example data          make check  format, lint, types, build and tests
 # make test   build and run every test           make bench  the figures of bench/
+# make docs   the documentation as a site: build/docs/index.html
 # make paper  the paper's experiment and its report, some minutes: build/paper/report.html
 # make gpu-test, gpu-bench, gpu-profile  the backend "cuda" on this machine's GPU, see docs/gpu.md
 # make flare-poc   provision a server, two sites and an arbiter with certificates on this machine, train and score; then
@@ -14,7 +15,7 @@ SOURCES := $(shell find cpp kernels -name '*.cpp' -o -name '*.hpp' -o -name '*.c
   CMakeLists.txt setup.py pyproject.toml
 CPP_FILES := $(shell find cpp kernels tests bench -name '*.cpp' -o -name '*.hpp' -o -name '*.cuh' -o -name '*.cu')
 
-.PHONY: demo paper test check format bench contract flare-poc sanitize fuzz kills wheel clean debian-packages test-packages \
+.PHONY: demo docs paper test check format bench contract flare-poc sanitize fuzz kills wheel clean debian-packages test-packages \
   gpu-test gpu-bench gpu-profile gpu-packages
 
 demo: $(VENV)/.installed
@@ -23,6 +24,11 @@ demo: $(VENV)/.installed
 # PAPER_OPTIONS="--out DIR" puts the results elsewhere, "--quick" takes seconds.
 paper: $(VENV)/.installed
 	$(BIN)/python examples/paper/run.py $(PAPER_OPTIONS)
+
+# A warning is an error.
+docs: $(VENV)/.installed
+	$(BIN)/python -m sphinx -q -W --keep-going -n docs build/docs
+	@echo "build/docs/index.html"
 
 # A process for each processor, each with files of its own.
 TEST_OPTIONS ?= -n auto --dist loadfile
