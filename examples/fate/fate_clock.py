@@ -59,7 +59,7 @@ def time_operations(directory: Path):
             if not name.startswith("_") and callable(value):
                 setattr(owner, name, timed(f"{owner.__name__}.{name}", value))
     if module.CiphertextVector.__module__ == TARGET:
-        # Ours is randomised and validated when it is pickled. What pickling costs FATE cannot be timed, and is left out.
+        # Ours is randomised and validated when it is pickled. FATE's pickling cannot be timed so, and is left out.
         for owner in (module.CiphertextVector, module.PK, module.SK):
             for name in ("__getstate__", "__setstate__"):
                 setattr(owner, name, timed(f"{owner.__name__}.{name}", getattr(owner, name)))

@@ -2,8 +2,8 @@
 
 `run.py` calls this once with FATE's own Paillier and once with Cipherlane's. By hand:
 
-    python examples/fate/parties.py --parties guest:9999 host:10000 arbiter:10001 --task logistic --paillier cipherlane \
-        --guest_data examples/breast_cancer/guest.csv --host_data examples/breast_cancer/host.csv --out /tmp/fate
+    python examples/fate/parties.py --parties guest:9999 host:10000 arbiter:10001 --task logistic --out DIRECTORY \
+        --paillier cipherlane --guest_data GUEST.csv --host_data HOST.csv
 """
 
 import argparse
@@ -12,9 +12,9 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fate_clock import randomise_their_encryptions, time_operations
-
 from cipherlane.integrations.fate import install
+
+from fate_clock import randomise_their_encryptions, time_operations
 
 
 def early_options() -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""FATE's hetero logistic regression and hetero binning, with FATE's Paillier and with Cipherlane's: same result, less time.
+"""FATE's hetero logistic regression and hetero binning, with FATE's Paillier and with Cipherlane's.
 
 Guest, host and arbiter are three processes that FATE's own launcher starts, on the breast cancer data; both sides
 randomise what they encrypt. `make fate` sets up what this needs and runs it; it takes some minutes, most of which
@@ -31,7 +31,16 @@ TOLERANCE = 1e-9
 def run(task: str, paillier: str, directory: Path, options: argparse.Namespace) -> dict[str, object]:
     """Run one task in three processes, and return what the parties ended with and what the encryption cost."""
     directory.mkdir(parents=True)
-    arguments = [sys.executable, str(HERE / "parties.py"), "--parties", *PARTIES, "--task", task, "--paillier", paillier]
+    arguments = [
+        sys.executable,
+        str(HERE / "parties.py"),
+        "--parties",
+        *PARTIES,
+        "--task",
+        task,
+        "--paillier",
+        paillier,
+    ]
     arguments += ["--guest_data", str(DATA / "guest.csv"), "--host_data", str(DATA / "host.csv")]
     arguments += ["--out", str(directory), "--data_dir", str(directory / "data"), "--log_level", "WARNING"]
     arguments += ["--key_bits", str(options.key_bits), "--epochs", str(options.epochs)]

@@ -150,7 +150,7 @@ CASES = {
     ),
     "zeros": (of_zeros, added_at(added_at(SUMMED, X, 4, 0, 3), Y, 0, 2, 5, -1)),
 }
-# What a tree squeezes: pairs of numbers, one pair a row, the bin of each row in two columns, and running sums of the bins.
+# What a tree squeezes: a pair of numbers for each row, and the row's bin in two columns.
 PAIRS = np.abs(np.column_stack([FLOATS, OTHER / 1e3]))
 BINS = [[i % 5, 5 + i % 3] for i in range(12)]
 

@@ -13,10 +13,11 @@ import warnings
 
 import numpy as np
 import torch
-from fate_cases import CASES, FLOATS, INTEGERS, MATRIX, OTHER, Side, squeezed, squeezed_expected
 
 import cipherlane.integrations.fate.paillier as ours
 from cipherlane.integrations.fate import install, uninstall
+
+from fate_cases import CASES, FLOATS, INTEGERS, MATRIX, OTHER, Side, squeezed, squeezed_expected
 
 TARGET = "fate.arch.protocol.phe.paillier"
 
@@ -30,9 +31,7 @@ def missing(theirs):
     """Return what FATE's classes have and ours do not, or with other parameters."""
     found = []
     for owner in ("evaluator", "PK", "SK", "Coder"):
-        for name, value in vars(getattr(theirs, owner)).items():
-            if name.startswith("_"):
-                continue
+        for name in filter(lambda name: not name.startswith("_"), vars(getattr(theirs, owner))):
             wanted = list(inspect.signature(getattr(getattr(theirs, owner), name)).parameters)
             own = getattr(getattr(ours, owner), name, None)
             if own is None or list(inspect.signature(own).parameters) != wanted:
@@ -43,9 +42,8 @@ def missing(theirs):
 def through_fates_pickles():
     """Put ours in place, and send what FATE sends through the reader of pickles that FATE receives with."""
     from fate.arch.federation.api._serdes import TableRemotePersistentUnpickler
-    from fate.arch.tensor.phe import PHETensorCipher
-
     from fate.arch.protocol.phe.paillier import evaluator, keygen
+    from fate.arch.tensor.phe import PHETensorCipher
 
     assert evaluator is ours.evaluator
     sk, pk, coder = keygen(1024)

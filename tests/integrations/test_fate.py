@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fate_cases import CASES, FLOATS, INEXACT, OTHER, Side, squeezed, squeezed_expected
 
 import cipherlane as cl
 from cipherlane.errors import MissingExtraError
 from cipherlane.integrations.fate import install, installing, paillier, settings, uninstall
+
+from fate_cases import CASES, FLOATS, INEXACT, OTHER, Side, squeezed, squeezed_expected
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -88,7 +89,9 @@ def test_sums_of_intervals(side):
     ],
 )
 def test_numbers_come_back_in_the_type_asked_for(side, dtype, values, expected):
-    array = np.asarray(values) if np.asarray(values).dtype.kind == "f" and dtype[0] == "i" else np.asarray(values, dtype)
+    array = (
+        np.asarray(values) if np.asarray(values).dtype.kind == "f" and dtype[0] == "i" else np.asarray(values, dtype)
+    )
     found = side.numbers(side.encrypted(array), dtype)
     assert found.dtype == ("int64" if dtype == "int32" else dtype)
     assert found.tolist() == np.asarray(expected, found.dtype).tolist()
