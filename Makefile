@@ -4,7 +4,7 @@
 # make gpu-test, gpu-bench, gpu-profile  the backend "cuda" on this machine's GPU, see docs/gpu.md
 # make flare-poc   provision a server, two sites and an arbiter with certificates on this machine, train and score; then
 #                  a wrong certificate, a site that dies, and going on without it being noticed in the result
-# make fate  FATE's logistic regression and binning with FATE's Paillier and with ours, in an environment of its own
+# make fate  FATE's hetero algorithms with FATE's Paillier and with ours, in an environment of its own
 # make sanitize  the C++ batches under ASan, UBSan and TSan         make fuzz SECONDS=60  every parser
 # make kills  kill training runs of each kind, 50 times at random and 50 between operations, and compare what resuming ends with
 PYTHON ?= python3

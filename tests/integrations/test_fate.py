@@ -307,6 +307,8 @@ def run_with_fate(python, *arguments):
 def test_operations_are_those_of_fate(fate_python):
     found = json.loads(run_with_fate(fate_python, str(HERE / "fate_comparison.py")).splitlines()[-1])
     assert found["missing"] == []
+    # FATE's own encryption of labels is without randomness where it is not told otherwise: the reason to force it.
+    assert found["repeats"] == {"FATE": True, "ours": False}
     assert set(CASES) <= set(found["apart"])
     for kind in ("apart", "from_numpy"):
         assert max(found[kind].values()) < 1e-11, {k: v for k, v in found[kind].items() if v >= 1e-11}
