@@ -5,6 +5,7 @@
 # make gpu-test, gpu-bench, gpu-profile  the backend "cuda" on this machine's GPU, see docs/gpu.md
 # make flare-poc   provision a server, two sites and an arbiter with certificates on this machine, train and score; then
 #                  a wrong certificate, a site that dies, and going on without it being noticed in the result
+# make fate  FATE's hetero algorithms with FATE's Paillier and with ours, in an environment of its own
 # make sanitize  the C++ batches under ASan, UBSan and TSan         make fuzz SECONDS=60  every parser
 # make wheel  a wheel for Linux in dist, checked by auditwheel, installed and run where there is no compiler
 # make kills  kill training runs of each kind, 50 times at random and 50 between operations, and compare what resuming ends with
@@ -15,7 +16,7 @@ SOURCES := $(shell find cpp kernels -name '*.cpp' -o -name '*.hpp' -o -name '*.c
   CMakeLists.txt setup.py pyproject.toml
 CPP_FILES := $(shell find cpp kernels tests bench -name '*.cpp' -o -name '*.hpp' -o -name '*.cuh' -o -name '*.cu')
 
-.PHONY: demo docs paper test check format bench contract flare-poc sanitize fuzz kills wheel clean debian-packages test-packages \
+.PHONY: demo docs paper test check format bench contract flare-poc sanitize fuzz kills wheel clean debian-packages fate test-packages \
   gpu-test gpu-bench gpu-profile gpu-packages
 
 demo: $(VENV)/.installed
@@ -68,6 +69,20 @@ flare-poc: $(VENV)/.installed
 GPU_PYTHON := $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 gpu-test gpu-bench gpu-profile gpu-packages:
 	$(GPU_PYTHON) bench/gpu_suite.py $(subst gpu-,,$@) $(GPU_OPTIONS)
+
+# FATE needs pydantic 1 and scikit-learn 1.4, which others here cannot live with. FATE_OPTIONS="--key-bits 1024".
+FATE_VENV := build/fate-venv
+fate: $(FATE_VENV)/.installed
+	PYTHONPATH="$(CURDIR)/python" $(FATE_VENV)/bin/python examples/fate/run.py $(FATE_OPTIONS)
+	$(BIN)/python -m pytest -q tests/integrations/test_fate.py
+
+$(FATE_VENV)/.installed: examples/fate/requirements.txt | $(VENV)/.installed
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] > (3, 11) and "FATE has no packages for Python 3.12 and later: make fate PYTHON=python3.11, with a fresh $(VENV)")'
+	@echo "Setting up $(FATE_VENV): FATE 2.2.0, PyTorch and what they import, 1.2 GB on disk with a CPU build; this takes minutes."
+	test -x $(FATE_VENV)/bin/python || $(BIN)/python -m venv $(FATE_VENV)
+	$(FATE_VENV)/bin/python -m pip install --quiet --requirement examples/fate/requirements.txt
+	$(FATE_VENV)/bin/python -m pip install --quiet --no-deps pyfate==2.2.0 fate-utils==0.1.0
+	touch $@
 
 sanitize: $(VENV)/.installed
 	$(BIN)/python tests/native/sanitize.py

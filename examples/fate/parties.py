@@ -1,9 +1,9 @@
-"""FATE's hetero logistic regression and hetero binning, each party a process that FATE's launcher starts.
+"""FATE's hetero logistic regression, binning and SecureBoost, each party a process that FATE's launcher starts.
 
 `run.py` calls this once with FATE's own Paillier and once with Cipherlane's. By hand:
 
-    python examples/fate/parties.py --parties guest:9999 host:10000 arbiter:10001 --task logistic --paillier cipherlane \
-        --guest_data examples/breast_cancer/guest.csv --host_data examples/breast_cancer/host.csv --out /tmp/fate
+    python examples/fate/parties.py --parties guest:9999 host:10000 arbiter:10001 --task logistic --out DIRECTORY \
+        --paillier cipherlane --guest_data GUEST.csv --host_data HOST.csv
 """
 
 import argparse
@@ -12,9 +12,9 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fate_clock import randomise_their_encryptions, time_operations
-
 from cipherlane.integrations.fate import install
+
+from fate_clock import randomise_their_encryptions, time_operations
 
 
 def early_options() -> argparse.Namespace:
@@ -28,7 +28,7 @@ def early_options() -> argparse.Namespace:
 # At the top of the script: FATE's launcher and its workers start new interpreters, and each of them imports this.
 EARLY = early_options()
 if EARLY.paillier == "cipherlane":
-    install(pickle_private_keys=True)  # hetero binning decrypts in workers of the guest
+    install(pickle_private_keys=True)  # binning and trees decrypt in workers of the guest
 else:
     randomise_their_encryptions()
 time_operations(EARLY.out)
@@ -44,6 +44,7 @@ class Options:
     key_bits: int = field(default=2048)
     epochs: int = field(default=3)
     bins: int = field(default=10)
+    trees: int = field(default=1)
 
 
 def table(ctx, options):
@@ -102,13 +103,28 @@ def binning(ctx, options):
     return {name: metrics[name] for name in ("event_count", "non_event_count", "woe", "iv")}
 
 
+def trees(ctx, options):
+    """Grow FATE's SecureBoost trees, whose histograms are packed, and return the guest's scores of its rows."""
+    from fate.ml.ensemble import HeteroSecureBoostGuest, HeteroSecureBoostHost
+
+    if ctx.is_on_arbiter:
+        return {}
+    if not ctx.is_on_guest:
+        HeteroSecureBoostHost(num_trees=options.trees, max_depth=3).fit(ctx, table(ctx, options))
+        return {}
+    module = HeteroSecureBoostGuest(num_trees=options.trees, max_depth=3)
+    module.fit(ctx, table(ctx, options))
+    scores = module.get_train_predict().as_pd_df()
+    return {"scores": dict(zip(scores["id"].astype(str), scores.iloc[:, -1].map(str), strict=True))}
+
+
 def party(ctx):
     """Run this process's role and write what it ends with."""
     from fate.arch.launchers.argparser import HfArgumentParser
 
     options, _ = HfArgumentParser(Options).parse_args_into_dataclasses(return_remaining_strings=True)
     ctx.cipher.set_phe(ctx.device, {"kind": "paillier", "key_length": options.key_bits})
-    result = {"logistic": logistic, "binning": binning}[options.task](ctx, options)
+    result = {"logistic": logistic, "binning": binning, "trees": trees}[options.task](ctx, options)
     (Path(options.out) / f"{ctx.local.role}.json").write_text(json.dumps(result))
 
 

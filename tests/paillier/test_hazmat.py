@@ -97,3 +97,19 @@ def test_unknown_bounds_allow_no_sum(public_key, private_key):
     assert private_key.decrypt(taken).tolist() == [1, -1]
     with pytest.raises(cl.PlaintextOverflowError):
         taken + 1
+
+
+def test_what_is_stated_of_ciphertexts_can_be_stated_anew(public_key, private_key):
+    x = public_key.encrypt([[3, -5]])
+    halves = hazmat.restate(x, scale_bits=1, codec=cl.FixedPoint(scale_bits=20, integer_bits=8))
+    assert hazmat.to_integers(halves) == hazmat.to_integers(x) and halves.is_fresh
+    assert (halves.shape, halves.scale_bits, halves.bound) == ((1, 2), 1, x.bound)
+    assert private_key.decrypt(halves).tolist() == [[1.5, -2.5]]
+    # The codec's scale is that of what is added and multiplied from now on.
+    assert private_key.decrypt(halves * 0.25).tolist() == [[0.375, -0.625]]
+    with pytest.raises(ValueError, match="outside the bound"):
+        private_key.decrypt(hazmat.restate(x, bound=4))
+    with pytest.raises(cl.PlaintextOverflowError, match="bound"):
+        hazmat.restate(x, bound=public_key.n)
+    with pytest.raises(ValueError, match="expected 1 for shape"):
+        hazmat.restate(x, codec=cl.Packed(slot_bits=32, scale_bits=0))

@@ -1,7 +1,6 @@
 """Cipherlane's Paillier inside FATE 2: install it, and FATE's own algorithms run with it.
 
->>> from cipherlane.integrations.fate import install
-
+See `install`, and `paillier` for what then stands under FATE's names.
 """
 
 from __future__ import annotations

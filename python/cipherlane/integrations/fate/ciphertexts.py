@@ -44,11 +44,14 @@ class CiphertextVector:
         The ciphertexts, shape (n,), or how many zeros.
     """
 
-    __slots__ = ("_content",)
+    __slots__ = ("_content", "_read")
 
     _content: CipherArray | int
+    # The bytes that the ciphertexts were read from: passed on as they are, without more randomness, until they change.
+    _read: bytes | None
 
     def __init__(self, content: CipherArray | int = 0) -> None:
+        self._read = None
         self._content = content.reshape(-1) if isinstance(content, CipherArray) else check_count("content", content, 0)
 
     @staticmethod
@@ -81,7 +84,7 @@ class CiphertextVector:
         """Take other ciphertexts, in place."""
         if content.shape != (len(self),):
             raise ValueError(f"content: expected {len(self)} ciphertexts, got shape {content.shape}")
-        self._content = content
+        self._content, self._read = content, None
 
     def take(self, indices: NDArray[np.int64]) -> CiphertextVector:
         """Return chosen elements."""
@@ -94,6 +97,8 @@ class CiphertextVector:
     def slice(self, start: int, size: int) -> CiphertextVector:
         """Return ``size`` elements from ``start`` on."""
         check_range("slice", start, size, len(self))
+        if size == len(self):
+            return CiphertextVector(self._content)
         return CiphertextVector(size if isinstance(self._content, int) else self._content[start : start + size])
 
     def slice_indexes(self, indexes: Sequence[int]) -> CiphertextVector:
@@ -120,12 +125,15 @@ class CiphertextVector:
         """Return what a pickle holds; results of operations get fresh randomness first."""
         if isinstance(self._content, int):
             return None, self._content
+        if self._read is not None:
+            return _json_of(self._content.public_key), self._read
         rerandomize = None if settings.CURRENT.force_obfuscation else False
         return _json_of(self._content.public_key), self._content.to_bytes(rerandomize=rerandomize)
 
     def __setstate__(self, state: tuple[str | None, bytes | int]) -> None:
         """Take up what a pickle holds, after checking all of it."""
         text, content = state
+        self._read = None
         if text is None:
             self._content = check_count("state", content, 0)
             return
@@ -134,7 +142,7 @@ class CiphertextVector:
         array = CipherArray.from_bytes(public_key_from(text), content)
         if array.ndim != 1:
             raise ValueError(f"state: expected a flat vector of ciphertexts, got shape {array.shape}")
-        self._content = array
+        self._content, self._read = array, content
 
 
 def check_range(operation: str, start: int, size: int, length: int) -> None:
@@ -149,4 +157,6 @@ def concatenated(vectors: Sequence[CiphertextVector]) -> CiphertextVector:
     if not keys:
         return CiphertextVector(sum(len(vector) for vector in vectors))
     parts = [vector.array(keys[0]) for vector in vectors if len(vector)]
+    if len(parts) == 1:
+        return CiphertextVector(parts[0])
     return CiphertextVector(concatenate(parts) if parts else trivial_zeros(keys[0], 0))

@@ -323,9 +323,7 @@ def _update(
         raise ValueError(f"stride: expected a divisor of both lengths, {len(a)} and {len(b)}, got {width}")
     if len(rows) and int(rows[-1]) * width >= len(b):
         raise ValueError(f"positions: expected at most {len(b) // width} rows of b, got {int(rows[-1]) + 1}")
-    if b.is_zero or not len(rows):
-        return
-    if not any(len(row) for row in positions):
+    if b.is_zero or not any(len(row) for row in positions):
         return
     values, groups = b.array(pk.pk).reshape(-1, width), len(a) // width
     sums = CiphertextVector(_summed(values, lambda array: _sums_at(array, positions, rows, groups)))
