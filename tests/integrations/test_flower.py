@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from averaging_cases import TERMS, WEIGHTS, check_average, model, small_key
 
 from cipherlane.errors import PlaintextOverflowError, ProtocolError, StorageError
 from cipherlane.integrations.averaging import decrypt_average, encrypt_weights
+
+from averaging_cases import TERMS, WEIGHTS, check_average, model, small_key
 
 pytestmark = pytest.mark.filterwarnings("ignore:a 1024-bit key:cipherlane.paillier.WeakKeyWarning")
 pytest.importorskip("flwr", minversion="1.42", reason="Flower is not installed; `make flower` runs these tests with it")
@@ -182,7 +183,7 @@ def test_the_key_is_that_of_the_node_and_its_absence_is_told(key_file: Path, tmp
     message, app = asked(record_of({"w": np.ones(1)})), training({"w": np.ones(1)})
     with pytest.raises(ValueError, match="key: none is named; start the node with --node-config"):
         PaillierMod(TERMS)(message, context_of(), app)
-    with pytest.raises(StorageError, match="nowhere.pem: no such file"):
+    with pytest.raises(StorageError, match=r"nowhere\.pem: no such file"):
         PaillierMod(TERMS, tmp_path / "nowhere.pem")(message, context_of(), app)
     own = context_of(**{KEY_FILE: str(key_file)})
     assert is_encrypted(PaillierMod(TERMS, tmp_path / "nowhere.pem")(message, own, app).content["arrays"])
@@ -199,6 +200,7 @@ def test_a_federation_in_the_simulation_engine_ends_as_averaging_in_the_clear(tm
     monkeypatch.setenv("PYTHONPATH", f"{EXAMPLE}:{Path(__file__).parents[2] / 'python'}")
     monkeypatch.syspath_prepend(str(EXAMPLE))
     from flower_run import simulate
+
     from local_training import initial_weights, plain_average
 
     average = simulate(tmp_path, small_key(), rounds=2)
