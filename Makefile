@@ -6,6 +6,7 @@
 # make flare-poc   provision a server, two sites and an arbiter with certificates on this machine, train and score; then
 #                  a wrong certificate, a site that dies, and going on without it being noticed in the result
 # make fate  FATE's hetero algorithms with FATE's Paillier and with ours, in an environment of its own
+# make flower  encrypted averaging in Flower's simulation engine and its tests, in an environment of its own: build/flower-venv
 # make sanitize  the C++ batches under ASan, UBSan and TSan         make fuzz SECONDS=60  every parser
 # make wheel  a wheel for Linux in dist, checked by auditwheel, installed and run where there is no compiler
 # make kills  kill training runs of each kind, 50 times at random and 50 between operations, and compare what resuming ends with
@@ -16,7 +17,7 @@ SOURCES := $(shell find cpp kernels -name '*.cpp' -o -name '*.hpp' -o -name '*.c
   CMakeLists.txt setup.py pyproject.toml
 CPP_FILES := $(shell find cpp kernels tests bench -name '*.cpp' -o -name '*.hpp' -o -name '*.cuh' -o -name '*.cu')
 
-.PHONY: demo docs paper test check format bench contract flare-poc sanitize fuzz kills wheel clean debian-packages fate test-packages \
+.PHONY: demo docs paper test check format bench contract flare-poc sanitize fuzz kills wheel clean debian-packages fate flower test-packages \
   gpu-test gpu-bench gpu-profile gpu-packages
 
 demo: $(VENV)/.installed
@@ -64,6 +65,20 @@ contract: $(VENV)/.installed
 flare-poc: $(VENV)/.installed
 	$(BIN)/python examples/flare/run.py
 	CIPHERLANE_TEST_PROVISIONED=1 $(BIN)/python -m pytest -q tests/federation/test_flare_provisioned.py
+
+# Flower 1.42 needs Python 3.11 or later. Its own environment, for its many packages with narrow ranges of versions.
+FLOWER := build/flower-venv
+FLOWER_PYTHON := PYTHONPATH=python FLWR_TELEMETRY_ENABLED=0 RAY_USAGE_STATS_ENABLED=0 $(FLOWER)/bin/python
+$(FLOWER)/.installed: $(VENV)/.installed
+	test -x $(FLOWER)/bin/python || $(BIN)/python -m venv $(FLOWER)
+	$(BIN)/python -c 'import importlib.metadata as m; print(*(r for r in m.requires("cipherlane") if "extra" not in r), sep="\n")' \
+	  > $(FLOWER)/requirements.txt
+	$(FLOWER)/bin/python -m pip install --quiet 'flwr[simulation]==1.42.0' 'pytest>=8' -r $(FLOWER)/requirements.txt
+	touch $@
+
+flower: $(FLOWER)/.installed
+	$(FLOWER_PYTHON) examples/averaging/flower_run.py
+	$(FLOWER_PYTHON) -m pytest -q tests/integrations/test_averaging.py tests/integrations/test_flower.py
 
 # A machine with a GPU may have no network: these take any interpreter with numpy, and set up nothing that is not there.
 GPU_PYTHON := $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))

@@ -179,7 +179,7 @@ def encrypt_weights(
     (array([1.75, 1.  ]), 400, 2)
     """
     _check_key("key", key, PublicKey | PrivateKey)
-    _check_whole("weight", weight, 1, terms.most_weight)
+    _check_weight(weight, terms)
     arrays = {name: _checked_layer(name, values, terms, clip) for name, values in _named(weights).items()}
     layers = Layers(
         tuple(arrays),
@@ -316,6 +316,16 @@ def _read(key: PublicKey, terms: AveragingTerms, data: bytes) -> tuple[Layers, i
     if array.shape != (_COUNTS + message.layers.size,):
         raise ProtocolError(f"ciphertexts: expected {_COUNTS + message.layers.size} values, got shape {array.shape}")
     return message.layers, message.added, array
+
+
+def _check_weight(weight: object, terms: AveragingTerms) -> None:
+    # Without the weight itself: hosts may tell the server what an error says.
+    expected = f"weight: expected an integer from 1 to {terms.most_weight}"
+    if isinstance(weight, bool) or not isinstance(weight, int | np.integer):
+        raise TypeError(f"{expected}, got {type(weight).__name__}")
+    if not 1 <= weight <= terms.most_weight:
+        what = "a smaller one" if weight < 1 else "a larger one; raise most_weight in the terms at every site"
+        raise ValueError(f"{expected}, got {what}")
 
 
 def _check_key(name: str, key: object, kind: type | UnionType) -> None:

@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 from flwr.app import Array, ArrayRecord, Context, Message, MessageType, RecordDict
 
 from cipherlane.files import told
@@ -72,9 +71,7 @@ class PaillierMod:
         for name, record in list(message.content.array_records.items()):
             if is_encrypted(record):
                 average = decrypt_average(key, self._terms, message_in(record))
-                message.content[name] = ArrayRecord(
-                    {layer: Array(np.ascontiguousarray(values)) for layer, values in average.weights.items()}
-                )
+                message.content[name] = ArrayRecord({layer: Array(values) for layer, values in average.weights.items()})
         reply = call_next(message, context)
         if reply.has_error():
             return reply
