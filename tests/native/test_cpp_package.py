@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cpp_programs import ROOT, build_against_package, install_package
 
 import cipherlane as cl
+
+from cpp_programs import ROOT, build_against_package, install_package
 
 EXAMPLE = ROOT / "examples" / "cpp"
 HARD = [0.0, -1.5, 2.0**30 + 0.125, -(2.0**-40), 2.0**-41, 1e-300, 2.0**63, -7.25]
