@@ -142,25 +142,34 @@ def _assert_same(run: Run, expected: tuple[list[np.ndarray], float], within: flo
 
 
 @pytest.mark.parametrize(
-    "lines",
+    ("lines", "encryption"),
     [
-        "l2 = 0.01",
-        "l1 = 0.05\nl2 = 0.0",
-        'schedule = "inverse"\ndecay = 0.5\nlearning_rate = 2.0',
-        'schedule = "exponential"\ndecay = 0.3',
-        'class_weight = "balanced"\npositive_weight = 3.0',
+        ("l2 = 0.01", "key_bits = 1024"),
+        ("l2 = 0.01", "key_bits = 1024\npacking = false"),
+        ("l1 = 0.05\nl2 = 0.0", "key_bits = 1024"),
+        ('schedule = "inverse"\ndecay = 0.5\nlearning_rate = 2.0', "key_bits = 1024"),
+        ('schedule = "exponential"\ndecay = 0.3', "key_bits = 1024"),
+        ('class_weight = "balanced"\npositive_weight = 3.0', "key_bits = 1024"),
+        ('class_weight = "balanced"\npositive_weight = 3.0', "key_bits = 2048"),
     ],
 )
-def test_it_equals_the_same_optimiser_on_plain_numbers(write_parties: WriteParties, lines: str, tmp_path: Path) -> None:
+def test_it_equals_the_same_optimiser_on_plain_numbers(
+    write_parties: WriteParties, lines: str, encryption: str, tmp_path: Path
+) -> None:
     labels = None
     if "class_weight" in lines:
         labels = np.where(np.arange(ROWS) % 4 == 0, "yes", "no")
-    run = train(write_parties(logistic=lines, labels=labels), tmp_path / "run")
+    run = train(write_parties(logistic=lines, labels=labels, encryption=encryption), tmp_path / "run")
+    # A row's seven features are one ciphertext, unless the plan says otherwise or the key is too short.
+    packed = "packing" not in encryption and not ("balanced" in lines and "1024" in encryption)
+    scored = -(-ROWS // (1022 // 38)) if "1024" in encryption else -(-ROWS // (2046 // 38))
+    sent = run.metrics["totals"]["ciphertexts"]["scores_from_parties"]
+    assert sent == 5 * ROWS * (2 if packed else 8) + (ROWS if "packing" in encryption else scored)
     assert run.plan.logistic is not None
     tables, y = _tables(run)
     expected = _descend(tables, y, 5, lambda parts: _separable(*parts), run.plan.logistic)
     assert max(np.abs(w).max() for w in expected[0]) > 0.1
-    _assert_same(run, expected, 1e-6)
+    _assert_same(run, expected, 1e-5)
     if "l1" in lines:
         assert any((w == 0).any() for w in _trained(run)[0])
 
@@ -171,7 +180,7 @@ def test_batches_are_dealt_once_and_trained_on_in_turn(write_parties: WriteParti
     batches = np.array_split(np.random.default_rng(9).permutation(ROWS), 3)
     assert run.plan.logistic is not None
     expected = _descend(tables, y, 5, lambda parts: _separable(*parts), run.plan.logistic, batches)
-    _assert_same(run, expected, 1e-6)
+    _assert_same(run, expected, 1e-5)
 
 
 def test_three_parties_pass_partial_scores_through_each_other(write_parties: WriteParties, tmp_path: Path) -> None:
@@ -187,7 +196,7 @@ def test_three_parties_pass_partial_scores_through_each_other(write_parties: Wri
 
     assert run.plan.logistic is not None
     expected = _descend(tables, y, 5, sigmoid, run.plan.logistic)
-    _assert_same(run, expected, 1e-6)
+    _assert_same(run, expected, 1e-5)
     exact = _descend(tables, y, 5, lambda parts: _sigma(sum(parts)), run.plan.logistic)
     _assert_same(run, exact, 0.02)
 
@@ -210,7 +219,7 @@ def test_columns_of_few_values_are_added_up_by_value(write_parties: WriteParties
     run = train(write_parties(values=values), tmp_path / "run")
     tables, y = _tables(run)
     assert run.plan.logistic is not None
-    _assert_same(run, _descend(tables, y, 5, lambda parts: _separable(*parts), run.plan.logistic), 1e-6)
+    _assert_same(run, _descend(tables, y, 5, lambda parts: _separable(*parts), run.plan.logistic), 1e-5)
 
 
 def test_training_stops_when_the_loss_no_longer_changes(write_parties: WriteParties, tmp_path: Path) -> None:
@@ -253,16 +262,16 @@ def test_predictions_are_those_of_the_coefficients(write_parties: WriteParties, 
     with (run.directory / "predictions.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert list(rows[0]) == ["index", "label", "predict_result", "predict_score", "predict_detail", "type"]
-    np.testing.assert_allclose([float(row["predict_score"]) for row in rows], expected, atol=1e-6)
+    np.testing.assert_allclose([float(row["predict_score"]) for row in rows], expected, atol=1e-5)
     assert [row["index"] for row in rows] == [f"p{i:03d}" for i in range(ROWS)]
     assert [row["label"] for row in rows] == ["yes" if label else "no" for label in y]
     assert [row["predict_result"] for row in rows] == ["yes" if p > 0.5 else "no" for p in expected]
     detail = json.loads(rows[7]["predict_detail"])
     assert detail["no"] + detail["yes"] == pytest.approx(1.0)
-    assert detail["yes"] == pytest.approx(expected[7], abs=1e-6)
+    assert detail["yes"] == pytest.approx(expected[7], abs=1e-5)
     data = {party.name: party.data for party in run.plan.parties}
     found = predict_run(run.directory, data)
-    np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)
+    np.testing.assert_allclose(found.probabilities, expected, atol=1e-5)
     assert set(found.types) == {"test"}
     frame = pytest.importorskip("pandas") and found.to_pandas()
     assert list(frame.columns) == list(rows[0])
@@ -285,7 +294,7 @@ def test_new_rows_need_no_labels(write_parties: WriteParties, tmp_path: Path) ->
     assert found.quality() is None
     with (run.directory / "predictions.csv").open(newline="") as stream:
         trained = {row["index"]: float(row["predict_score"]) for row in csv.DictReader(stream)}
-    np.testing.assert_allclose(found.probabilities, [trained["p003"], trained["p050"]], atol=1e-6)
+    np.testing.assert_allclose(found.probabilities, [trained["p003"], trained["p050"]], atol=1e-5)
 
 
 def test_nothing_secret_crosses_in_the_clear(write_parties: WriteParties, tmp_path: Path) -> None:

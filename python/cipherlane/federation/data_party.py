@@ -145,7 +145,7 @@ class DataParty(RowMatcher):
 
         To train on from a `model`, it is preprocessed as that model's rows were.
         """
-        table = cls._sealed_table(plan, store, model)
+        table = cls._sealed_table(plan, store, None if model is None else model.preprocessing)
         return cls(
             plan.name,
             plan.role,
@@ -158,14 +158,11 @@ class DataParty(RowMatcher):
         )
 
     @staticmethod
-    def _sealed_table(plan: PartyPlan, store: SealedStore, model: PartyModel | None) -> PreparedTable:
-        columns = plan.columns if model is None else model.preprocessing.columns
+    def _sealed_table(plan: PartyPlan, store: SealedStore, fitted: Preprocessing | None) -> PreparedTable:
+        columns = plan.columns if fitted is None else fitted.columns
         table = read_csv(plan.data, plan.id_column, columns, plan.label_column)
-        fitted = (
-            Preprocessing.fit(table, standardise=plan.standardise, imputation=plan.impute)
-            if model is None
-            else model.preprocessing
-        )
+        if fitted is None:
+            fitted = Preprocessing.fit(table, standardise=plan.standardise, imputation=plan.impute)
         prepared = PreparedTable.from_table(table, fitted)
         prepared.seal(store)
         return prepared

@@ -84,7 +84,7 @@ class HorizontalParty(DataParty):
         To train on from a `model`, it is preprocessed at once as that model's rows were.
         """
         if model is not None:
-            table = cls._sealed_table(plan, store, model)
+            table = cls._sealed_table(plan, store, model.preprocessing)
             return cls(
                 plan.name,
                 plan.role,

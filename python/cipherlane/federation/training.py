@@ -15,6 +15,7 @@ from cipherlane.federation.algorithms import arbiter_of, coordinator_of, party_t
 from cipherlane.federation.coordinator import Coordinator, RoundRecord, Traffic, party_seconds
 from cipherlane.federation.data_party import DataParty
 from cipherlane.federation.engine import Engine, LocalEngine, Role, Transcript, TranscriptEntry
+from cipherlane.federation.logistic_models import LogisticModel
 from cipherlane.federation.models import PartyModel
 from cipherlane.federation.plan import PartyPlan, Plan, load_plan
 from cipherlane.federation.registry import (
@@ -255,7 +256,7 @@ class _Session:
         self._checkpoint = store.checkpoint()
         self._parent = None if store.parent is None else version_of(store.parent)
         self._ledger = ledger_for(plan, store, lineage_of(self._parent))
-        self._models: dict[str, PartyModel] = {}
+        self._models: dict[str, PartyModel | LogisticModel] = {}
         if self._parent is not None and connect is None:
             self._models = parent_models(self._parent, plan)
         elif self._parent is not None:
@@ -338,7 +339,9 @@ class _Session:
         if self._checkpoint is not None:
             made = party_type.reopen(party, store, files)
         else:
-            made = party_type.prepare(party, store, files, self._models.get(party.name))
+            # Of the kind that the algorithm's parties take.
+            trained: Any = self._models.get(party.name)
+            made = party_type.prepare(party, store, files, trained)
         made.expected_key = self._plan.expected_key
         return made
 
@@ -369,10 +372,10 @@ class _Session:
         if state is None:
             if self._parent is None:
                 coordinator.start()
-            elif self._models:
-                coordinator.continue_from(self._models[self._plan.guest.name].weights.tolist())
             else:
-                coordinator.continue_from(final_weights(self._parent))
+                trained = self._models.get(self._plan.guest.name)
+                known = isinstance(trained, PartyModel)
+                coordinator.continue_from(trained.weights.tolist() if known else final_weights(self._parent))
             return 1
         self._records = state["iterations"]
         self._earlier_seconds = state["training_seconds"]

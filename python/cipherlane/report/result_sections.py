@@ -28,7 +28,12 @@ _WORK = (
     ("relay", "packing and carrying"),
 )
 _HORIZONTAL_WORK = {"em": "EM: responsibilities and sums", "e_step": "EM: parameters"}
-_LOGISTIC_WORK = {"em": "scores, residuals and gradients on ciphertexts", "encrypt": "encryption and masking"}
+_LOGISTIC_WORK = {
+    "em": "scores, residuals and gradients on ciphertexts",
+    "encrypt": "encryption and masking",
+    "decrypt": "decryption of masked numbers",
+    "relay": "packing and carrying",
+}
 _CARRYING = "(between them)"
 _MOST_BARS = 40
 # As many as there are colours, less one for the others.
@@ -143,8 +148,10 @@ def time_section(metrics: Mapping[str, Any]) -> str:
     records, seconds = metrics["iterations"], metrics["totals"]["seconds"]
     parties = list(metrics["parties"])
     who = [*parties, _COORDINATOR, _ARBITER, _CARRYING]
-    others = _HORIZONTAL_WORK if is_horizontal(metrics) else _LOGISTIC_WORK if is_logistic(metrics) else {}
-    work = [(name, others.get(name, label)) for name, label in _WORK]
+    # A logistic regression has no other phases than these.
+    others = _HORIZONTAL_WORK if is_horizontal(metrics) else {}
+    named = tuple(_LOGISTIC_WORK.items()) if is_logistic(metrics) else _WORK
+    work = [(name, others.get(name, label)) for name, label in named]
     owner = {"add": _COORDINATOR, "decrypt": _ARBITER, "e_step": _ARBITER, "relay": _CARRYING}
     by_role = []
     for name, label in work:

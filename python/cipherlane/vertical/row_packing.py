@@ -192,7 +192,7 @@ class RowPacking:
         if beyond.size:
             raise PlaintextOverflowError(
                 f"party {party!r}: column {beyond[0]}: the magnitudes of its values add up to more than "
-                f"{2 * self.rows} and do not fit the encoding; standardise this party's columns"
+                f"{1 << self._row_bits + 1} and do not fit the encoding; standardise this party's columns, or set packing = false in [encryption]"
             )
         return scaled.astype(np.int64)
 

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import threading
 from pathlib import Path
+from typing import Any
 
 from cipherlane.errors import CipherlaneError, ProtocolError, StorageError
 from cipherlane.federation.algorithms import arbiter_of, party_type_of
@@ -13,9 +14,8 @@ from cipherlane.federation.arbiter import Arbiter
 from cipherlane.federation.data_party import DataParty, PartyFiles
 from cipherlane.federation.flare.calls import SCORES, ModelOrder, RoleOrder, model_directory, run_directory
 from cipherlane.federation.ledger_part import witness_of
-from cipherlane.federation.models import PartyModel
 from cipherlane.federation.plan import PartyPlan, parse_plan
-from cipherlane.federation.registry import check_block_continues, party_block
+from cipherlane.federation.registry import check_block_continues, party_block, trained_model
 from cipherlane.federation.responder import Responder
 from cipherlane.federation.run_store import ASSIGNMENTS_FILE, JOINT_MODEL, files_of, model_file, sealed_store_of
 from cipherlane.federation.scoring import scoring_party
@@ -124,7 +124,8 @@ class RoleHost:
         elif order.model is None:
             made = party_type.prepare(party, store, files)
         else:
-            block = self._own_block(order.model)
+            # Of the kind that the algorithm's parties take.
+            block: Any = trained_model(self._own_model(order.model), self.name, order.algorithm)
             check_block_continues(block, party)
             made = party_type.prepare(party, store, files, block)
         made.expected_key = None if order.arbiter is None else order.arbiter.public_key_fingerprint
@@ -133,14 +134,15 @@ class RoleHost:
     def _scoring_role(self, order: RoleOrder) -> Responder:
         if order.party is None:
             return Arbiter()
-        block = self._own_block(needed(order.model, "rows are to be scored without a model"))
+        path = self._own_model(needed(order.model, "rows are to be scored without a model"))
+        block = party_block(path, self.name)
         files = PartyFiles()
         if order.party.role == GUEST:
             directory = run_directory(self._directory, order.run, order.run_id, SCORES)
             files = PartyFiles(assignments=directory / ASSIGNMENTS_FILE)
         return scoring_party(order.party, block, files)
 
-    def _own_block(self, order: ModelOrder) -> PartyModel:
+    def _own_model(self, order: ModelOrder) -> Path:
         path = model_file(model_directory(self._directory, order.run, order.run_id), self.name)
         with told(path):
             digest = hashlib.sha256(path.read_bytes()).digest()
@@ -149,7 +151,7 @@ class RoleHost:
                 f"{self.name!r}: its model file of the run {order.run!r} is not the one that the version speaks of; "
                 "put it back from a copy"
             )
-        return party_block(path, self.name)
+        return path
 
     def _checked_role(self, caller: str, session: bytes, number: int, method: str, data: bytes) -> Responder:
         self._check_caller(caller)
