@@ -19,6 +19,8 @@ from cipherlane.federation.logistic_models import load_logistic_model
 from cipherlane.federation.transcript_check import Secrets, check_transcript
 from cipherlane.ledger import missing_packages
 from cipherlane.report import render_report
+from cipherlane.report.coefficients import read_coefficients
+from cipherlane.report.page import render_page
 from cipherlane.vertical.logistic_settings import LogisticSettings
 from cipherlane.vertical.separable_logistic import SeparableLogistic
 from cipherlane.vertical.tables import read_csv
@@ -46,7 +48,8 @@ def write_parties(tmp_path: Path) -> WriteParties:
         data = rng.normal(size=(ROWS, sum(widths))) * 3 + 1 if values is None else values
         score = data @ rng.normal(size=data.shape[1]) / 2 + rng.logistic(size=len(data))
         truth = np.where(score > np.median(score), "yes", "no") if labels is None else labels
-        lines = ["[model]", 'algorithm = "logistic-regression"', "[logistic]", logistic]
+        # Few enough terms for a row's features to share a ciphertext of a short key.
+        lines = ["[model]", 'algorithm = "logistic-regression"', "[logistic]", "terms = 6", "reach = 6.0", logistic]
         lines += ["[training]", training, "[encryption]", encryption]
         start = 0
         for number, width in enumerate(widths):
@@ -186,7 +189,7 @@ def test_batches_are_dealt_once_and_trained_on_in_turn(write_parties: WriteParti
 def test_three_parties_pass_partial_scores_through_each_other(write_parties: WriteParties, tmp_path: Path) -> None:
     run = train(write_parties(parties=3), tmp_path / "run")
     tables, y = _tables(run)
-    kernel = SeparableLogistic()
+    kernel = SeparableLogistic(6, 6.0)
 
     def sigmoid(parts: list[np.ndarray]) -> np.ndarray:
         passing, added = kernel.passing_factors(parts[2])
@@ -344,8 +347,76 @@ def test_versions_stand_in_the_registry(write_parties: WriteParties, tmp_path: P
     version = version_of(run.directory)
     assert version.facts["algorithm"] == "logistic-regression"
     assert set(version.facts["files"]) == {"guest.npz", "host1.npz"}
-    with pytest.raises(ValueError, match="logistic regression is trained anew"):
-        train(run.plan, tmp_path / "second", parent=run.directory)
+
+
+def test_the_report_shows_coefficients_of_columns_as_they_are(write_parties: WriteParties, tmp_path: Path) -> None:
+    run = train(write_parties(training="max_iterations = 2"), tmp_path / "run")
+    found = read_coefficients(run.directory, run.metrics["parties"])
+    assert found is not None
+    assert found.intercepts is not None
+    raw = []
+    for party in run.plan.parties:
+        table = read_csv(party.data, "id", party.columns, party.label_column)
+        raw.append(table.take(np.argsort(np.array(table.ids)).tolist()).values)
+    scores = np.hstack(raw) @ [one.original for one in found.columns] + found.intercepts[1]
+    with (run.directory / "predictions.csv").open(newline="") as stream:
+        predicted = [float(row["predict_score"]) for row in csv.DictReader(stream)]
+    np.testing.assert_allclose(_sigma(scores), predicted, atol=1e-5)
+    np.testing.assert_array_equal([one.standardised for one in found.columns], np.concatenate(_trained(run)[0]))
+    page, markdown = render_page(run.directory), render_report(run.directory)
+    assert "Coefficients of standardised columns" in page
+    for one in found.columns:
+        assert f"{one.standardised:.6g}" in page
+        assert f"| {one.party} | {one.column} | {one.standardised:.6g} | {one.original:.6g} |" in markdown
+    assert "EM:" not in page
+    assert "Computing time by epoch" in page
+    # What lies at a party's site alone is not shown, and no intercept that would lack its part.
+    (run.directory / "models" / "host1.npz").unlink()
+    fewer = read_coefficients(run.directory, run.metrics["parties"])
+    assert fewer is not None
+    assert {one.party for one in fewer.columns} == {"guest"}
+    assert fewer.intercepts is None
+    (run.directory / "models" / "guest.npz").write_bytes(b"PK")
+    with pytest.raises(ValueError, match="guest.npz: not a whole model file"):
+        read_coefficients(run.directory, run.metrics["parties"])
+    (run.directory / "models" / "guest.npz").unlink()
+    assert "lie with that party alone" in render_page(run.directory)
+
+
+def test_training_on_ends_as_training_in_one_go(write_parties: WriteParties, tmp_path: Path) -> None:
+    from cipherlane.federation.registry import lineage, version_of
+
+    whole = train(write_parties(training="max_iterations = 5\ntolerance = 0.0"), tmp_path / "whole")
+    short = write_parties(training="max_iterations = 2\ntolerance = 0.0")
+    first = train(short, tmp_path / "first")
+    path = write_parties(training="max_iterations = 3\ntolerance = 0.0")
+    second = train(path, tmp_path / "second", parent=first.directory)
+    losses = [[r["log_likelihood"] for r in run.metrics["iterations"]] for run in (first, second, whole)]
+    assert losses[0] + losses[1] == losses[2]
+    for name in ("guest.npz", "host1.npz"):
+        ours, theirs = (run.directory / "models" / name for run in (second, whole))
+        assert ours.read_bytes() == theirs.read_bytes()
+    assert second.metrics["model"]["parent"] == first.metrics["model"]["version"]
+    assert [version.number for version in lineage(version_of(second.directory))] == [2, 1]
+    other = write_parties(training="max_iterations = 1", logistic='positive = "no"')
+    with pytest.raises(ProtocolError, match="the two labels of the version that training goes on from"):
+        train(other, tmp_path / "third", parent=first.directory)
+
+
+def test_training_on_is_resumed_from_the_same_coefficients(write_parties: WriteParties, tmp_path: Path) -> None:
+    first = train(write_parties(training="max_iterations = 1\ntolerance = 0.0"), tmp_path / "first")
+    path = write_parties(training="max_iterations = 3\ntolerance = 0.0\ncheckpoint_every = 1")
+    whole = train(path, tmp_path / "whole", parent=first.directory)
+
+    def stop(event: Any) -> None:
+        if event.record is not None and event.record.round == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train(path, tmp_path / "second", parent=first.directory, progress=stop)
+    second = train(path, tmp_path / "second", parent=first.directory, resume=True)
+    assert _trained(second)[1] == _trained(whole)[1]
+    assert second.metrics["model"]["parent"] == first.metrics["model"]["version"]
 
 
 # Bad input.

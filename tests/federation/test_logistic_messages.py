@@ -31,6 +31,9 @@ def _plan(tmp_path: Path, packing: bool = True) -> Any:
     text = f"""
         [model]
         algorithm = "logistic-regression"
+        [logistic]
+        terms = 6
+        reach = 6.0
         [training]
         max_iterations = 2
         [encryption]
@@ -132,9 +135,7 @@ def test_a_box_for_somebody_else_stays_closed(plan: Any, tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("packing", [True, False])
-def test_what_the_arbiter_decrypts_is_uniform(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: bool
-) -> None:
+def test_what_the_arbiter_decrypts_is_uniform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: bool) -> None:
     """The top bits of what it sees have all values, run over run of the same data, and share nothing."""
     plan = _plan(tmp_path, packing)
     whole, seen = masks_module.hazmat.decrypt, []
