@@ -377,7 +377,7 @@ def test_the_report_shows_coefficients_of_columns_as_they_are(write_parties: Wri
     assert {one.party for one in fewer.columns} == {"guest"}
     assert fewer.intercepts is None
     (run.directory / "models" / "guest.npz").write_bytes(b"PK")
-    with pytest.raises(ValueError, match="guest.npz: not a whole model file"):
+    with pytest.raises(ValueError, match=r"guest\.npz: not a whole model file"):
         read_coefficients(run.directory, run.metrics["parties"])
     (run.directory / "models" / "guest.npz").unlink()
     assert "lie with that party alone" in render_page(run.directory)

@@ -65,7 +65,8 @@ def read_coefficients(run: Path, parties: Iterable[str]) -> Coefficients | None:
     """
     names = list(parties)
     columns: list[Coefficient] = []
-    intercept, shift, found = None, 0.0, 0
+    intercept: float | None = None
+    shift, found = 0.0, 0
     for name in names:
         path = run / _MODELS / f"{name}.npz"
         if not path.is_file():
@@ -78,13 +79,14 @@ def read_coefficients(run: Path, parties: Iterable[str]) -> Coefficients | None:
             own = zip(header["columns"], weights.tolist(), (weights / scale).tolist(), strict=True)
             columns += [Coefficient(name, str(column), *both) for column, *both in own]
             shift += float((weights * centre / scale).sum())
-            intercept = header["intercept"] if header["intercept"] is not None else intercept
+            intercept = float(header["intercept"]) if header["intercept"] is not None else intercept
         except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path}: not a whole model file of this software ({error})") from error
     if not found:
         return None
-    whole = found == len(names) and intercept is not None
-    return Coefficients(tuple(columns), (float(intercept), float(intercept) - shift) if whole else None)
+    if intercept is None or found < len(names):
+        return Coefficients(tuple(columns), None)
+    return Coefficients(tuple(columns), (intercept, intercept - shift))
 
 
 def coefficient_section(found: Coefficients | None) -> str:
