@@ -374,8 +374,8 @@ class _Session:
                 coordinator.start()
             else:
                 trained = self._models.get(self._plan.guest.name)
-                known = isinstance(trained, PartyModel)
-                coordinator.continue_from(trained.weights.tolist() if known else final_weights(self._parent))
+                weights = trained.weights.tolist() if isinstance(trained, PartyModel) else final_weights(self._parent)
+                coordinator.continue_from(weights)
             return 1
         self._records = state["iterations"]
         self._earlier_seconds = state["training_seconds"]
