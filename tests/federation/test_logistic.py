@@ -19,6 +19,8 @@ from cipherlane.federation.logistic_models import load_logistic_model
 from cipherlane.federation.transcript_check import Secrets, check_transcript
 from cipherlane.ledger import missing_packages
 from cipherlane.report import render_report
+from cipherlane.report.coefficients import read_coefficients
+from cipherlane.report.page import render_page
 from cipherlane.vertical.logistic_settings import LogisticSettings
 from cipherlane.vertical.separable_logistic import SeparableLogistic
 from cipherlane.vertical.tables import read_csv
@@ -46,7 +48,8 @@ def write_parties(tmp_path: Path) -> WriteParties:
         data = rng.normal(size=(ROWS, sum(widths))) * 3 + 1 if values is None else values
         score = data @ rng.normal(size=data.shape[1]) / 2 + rng.logistic(size=len(data))
         truth = np.where(score > np.median(score), "yes", "no") if labels is None else labels
-        lines = ["[model]", 'algorithm = "logistic-regression"', "[logistic]", logistic]
+        # Few enough terms for a row's features to share a ciphertext of a short key.
+        lines = ["[model]", 'algorithm = "logistic-regression"', "[logistic]", "terms = 6", "reach = 6.0", logistic]
         lines += ["[training]", training, "[encryption]", encryption]
         start = 0
         for number, width in enumerate(widths):
@@ -142,25 +145,34 @@ def _assert_same(run: Run, expected: tuple[list[np.ndarray], float], within: flo
 
 
 @pytest.mark.parametrize(
-    "lines",
+    ("lines", "encryption"),
     [
-        "l2 = 0.01",
-        "l1 = 0.05\nl2 = 0.0",
-        'schedule = "inverse"\ndecay = 0.5\nlearning_rate = 2.0',
-        'schedule = "exponential"\ndecay = 0.3',
-        'class_weight = "balanced"\npositive_weight = 3.0',
+        ("l2 = 0.01", "key_bits = 1024"),
+        ("l2 = 0.01", "key_bits = 1024\npacking = false"),
+        ("l1 = 0.05\nl2 = 0.0", "key_bits = 1024"),
+        ('schedule = "inverse"\ndecay = 0.5\nlearning_rate = 2.0', "key_bits = 1024"),
+        ('schedule = "exponential"\ndecay = 0.3', "key_bits = 1024"),
+        ('class_weight = "balanced"\npositive_weight = 3.0', "key_bits = 1024"),
+        ('class_weight = "balanced"\npositive_weight = 3.0', "key_bits = 2048"),
     ],
 )
-def test_it_equals_the_same_optimiser_on_plain_numbers(write_parties: WriteParties, lines: str, tmp_path: Path) -> None:
+def test_it_equals_the_same_optimiser_on_plain_numbers(
+    write_parties: WriteParties, lines: str, encryption: str, tmp_path: Path
+) -> None:
     labels = None
     if "class_weight" in lines:
         labels = np.where(np.arange(ROWS) % 4 == 0, "yes", "no")
-    run = train(write_parties(logistic=lines, labels=labels), tmp_path / "run")
+    run = train(write_parties(logistic=lines, labels=labels, encryption=encryption), tmp_path / "run")
+    # A row's seven features are one ciphertext, unless the plan says otherwise or the key is too short.
+    packed = "packing" not in encryption and not ("balanced" in lines and "1024" in encryption)
+    scored = -(-ROWS // (1022 // 38)) if "1024" in encryption else -(-ROWS // (2046 // 38))
+    sent = run.metrics["totals"]["ciphertexts"]["scores_from_parties"]
+    assert sent == 5 * ROWS * (2 if packed else 8) + (ROWS if "packing" in encryption else scored)
     assert run.plan.logistic is not None
     tables, y = _tables(run)
     expected = _descend(tables, y, 5, lambda parts: _separable(*parts), run.plan.logistic)
     assert max(np.abs(w).max() for w in expected[0]) > 0.1
-    _assert_same(run, expected, 1e-6)
+    _assert_same(run, expected, 1e-5)
     if "l1" in lines:
         assert any((w == 0).any() for w in _trained(run)[0])
 
@@ -171,13 +183,13 @@ def test_batches_are_dealt_once_and_trained_on_in_turn(write_parties: WriteParti
     batches = np.array_split(np.random.default_rng(9).permutation(ROWS), 3)
     assert run.plan.logistic is not None
     expected = _descend(tables, y, 5, lambda parts: _separable(*parts), run.plan.logistic, batches)
-    _assert_same(run, expected, 1e-6)
+    _assert_same(run, expected, 1e-5)
 
 
 def test_three_parties_pass_partial_scores_through_each_other(write_parties: WriteParties, tmp_path: Path) -> None:
     run = train(write_parties(parties=3), tmp_path / "run")
     tables, y = _tables(run)
-    kernel = SeparableLogistic()
+    kernel = SeparableLogistic(6, 6.0)
 
     def sigmoid(parts: list[np.ndarray]) -> np.ndarray:
         passing, added = kernel.passing_factors(parts[2])
@@ -187,7 +199,7 @@ def test_three_parties_pass_partial_scores_through_each_other(write_parties: Wri
 
     assert run.plan.logistic is not None
     expected = _descend(tables, y, 5, sigmoid, run.plan.logistic)
-    _assert_same(run, expected, 1e-6)
+    _assert_same(run, expected, 1e-5)
     exact = _descend(tables, y, 5, lambda parts: _sigma(sum(parts)), run.plan.logistic)
     _assert_same(run, exact, 0.02)
 
@@ -210,7 +222,7 @@ def test_columns_of_few_values_are_added_up_by_value(write_parties: WriteParties
     run = train(write_parties(values=values), tmp_path / "run")
     tables, y = _tables(run)
     assert run.plan.logistic is not None
-    _assert_same(run, _descend(tables, y, 5, lambda parts: _separable(*parts), run.plan.logistic), 1e-6)
+    _assert_same(run, _descend(tables, y, 5, lambda parts: _separable(*parts), run.plan.logistic), 1e-5)
 
 
 def test_training_stops_when_the_loss_no_longer_changes(write_parties: WriteParties, tmp_path: Path) -> None:
@@ -253,16 +265,16 @@ def test_predictions_are_those_of_the_coefficients(write_parties: WriteParties, 
     with (run.directory / "predictions.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert list(rows[0]) == ["index", "label", "predict_result", "predict_score", "predict_detail", "type"]
-    np.testing.assert_allclose([float(row["predict_score"]) for row in rows], expected, atol=1e-6)
+    np.testing.assert_allclose([float(row["predict_score"]) for row in rows], expected, atol=1e-5)
     assert [row["index"] for row in rows] == [f"p{i:03d}" for i in range(ROWS)]
     assert [row["label"] for row in rows] == ["yes" if label else "no" for label in y]
     assert [row["predict_result"] for row in rows] == ["yes" if p > 0.5 else "no" for p in expected]
     detail = json.loads(rows[7]["predict_detail"])
     assert detail["no"] + detail["yes"] == pytest.approx(1.0)
-    assert detail["yes"] == pytest.approx(expected[7], abs=1e-6)
+    assert detail["yes"] == pytest.approx(expected[7], abs=1e-5)
     data = {party.name: party.data for party in run.plan.parties}
     found = predict_run(run.directory, data)
-    np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)
+    np.testing.assert_allclose(found.probabilities, expected, atol=1e-5)
     assert set(found.types) == {"test"}
     frame = pytest.importorskip("pandas") and found.to_pandas()
     assert list(frame.columns) == list(rows[0])
@@ -285,7 +297,7 @@ def test_new_rows_need_no_labels(write_parties: WriteParties, tmp_path: Path) ->
     assert found.quality() is None
     with (run.directory / "predictions.csv").open(newline="") as stream:
         trained = {row["index"]: float(row["predict_score"]) for row in csv.DictReader(stream)}
-    np.testing.assert_allclose(found.probabilities, [trained["p003"], trained["p050"]], atol=1e-6)
+    np.testing.assert_allclose(found.probabilities, [trained["p003"], trained["p050"]], atol=1e-5)
 
 
 def test_nothing_secret_crosses_in_the_clear(write_parties: WriteParties, tmp_path: Path) -> None:
@@ -335,8 +347,76 @@ def test_versions_stand_in_the_registry(write_parties: WriteParties, tmp_path: P
     version = version_of(run.directory)
     assert version.facts["algorithm"] == "logistic-regression"
     assert set(version.facts["files"]) == {"guest.npz", "host1.npz"}
-    with pytest.raises(ValueError, match="logistic regression is trained anew"):
-        train(run.plan, tmp_path / "second", parent=run.directory)
+
+
+def test_the_report_shows_coefficients_of_columns_as_they_are(write_parties: WriteParties, tmp_path: Path) -> None:
+    run = train(write_parties(training="max_iterations = 2"), tmp_path / "run")
+    found = read_coefficients(run.directory, run.metrics["parties"])
+    assert found is not None
+    assert found.intercepts is not None
+    raw = []
+    for party in run.plan.parties:
+        table = read_csv(party.data, "id", party.columns, party.label_column)
+        raw.append(table.take(np.argsort(np.array(table.ids)).tolist()).values)
+    scores = np.hstack(raw) @ [one.original for one in found.columns] + found.intercepts[1]
+    with (run.directory / "predictions.csv").open(newline="") as stream:
+        predicted = [float(row["predict_score"]) for row in csv.DictReader(stream)]
+    np.testing.assert_allclose(_sigma(scores), predicted, atol=1e-5)
+    np.testing.assert_array_equal([one.standardised for one in found.columns], np.concatenate(_trained(run)[0]))
+    page, markdown = render_page(run.directory), render_report(run.directory)
+    assert "Coefficients of standardised columns" in page
+    for one in found.columns:
+        assert f"{one.standardised:.6g}" in page
+        assert f"| {one.party} | {one.column} | {one.standardised:.6g} | {one.original:.6g} |" in markdown
+    assert "EM:" not in page
+    assert "Computing time by epoch" in page
+    # What lies at a party's site alone is not shown, and no intercept that would lack its part.
+    (run.directory / "models" / "host1.npz").unlink()
+    fewer = read_coefficients(run.directory, run.metrics["parties"])
+    assert fewer is not None
+    assert {one.party for one in fewer.columns} == {"guest"}
+    assert fewer.intercepts is None
+    (run.directory / "models" / "guest.npz").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"guest\.npz: not a whole model file"):
+        read_coefficients(run.directory, run.metrics["parties"])
+    (run.directory / "models" / "guest.npz").unlink()
+    assert "lie with that party alone" in render_page(run.directory)
+
+
+def test_training_on_ends_as_training_in_one_go(write_parties: WriteParties, tmp_path: Path) -> None:
+    from cipherlane.federation.registry import version_of
+
+    whole = train(write_parties(training="max_iterations = 5\ntolerance = 0.0"), tmp_path / "whole")
+    short = write_parties(training="max_iterations = 2\ntolerance = 0.0")
+    first = train(short, tmp_path / "first")
+    path = write_parties(training="max_iterations = 3\ntolerance = 0.0")
+    second = train(path, tmp_path / "second", parent=first.directory)
+    losses = [[r["log_likelihood"] for r in run.metrics["iterations"]] for run in (first, second, whole)]
+    assert losses[0] + losses[1] == losses[2]
+    for name in ("guest.npz", "host1.npz"):
+        ours, theirs = (run.directory / "models" / name for run in (second, whole))
+        assert ours.read_bytes() == theirs.read_bytes()
+    assert second.metrics["model"]["parent"] == first.metrics["model"]["version"]
+    assert version_of(second.directory).number == 2
+    other = write_parties(training="max_iterations = 1", logistic='positive = "no"')
+    with pytest.raises(ProtocolError, match="the two labels of the version that training goes on from"):
+        train(other, tmp_path / "third", parent=first.directory)
+
+
+def test_training_on_is_resumed_from_the_same_coefficients(write_parties: WriteParties, tmp_path: Path) -> None:
+    first = train(write_parties(training="max_iterations = 1\ntolerance = 0.0"), tmp_path / "first")
+    path = write_parties(training="max_iterations = 3\ntolerance = 0.0\ncheckpoint_every = 1")
+    whole = train(path, tmp_path / "whole", parent=first.directory)
+
+    def stop(event: Any) -> None:
+        if event.record is not None and event.record.round == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train(path, tmp_path / "second", parent=first.directory, progress=stop)
+    second = train(path, tmp_path / "second", parent=first.directory, resume=True)
+    assert _trained(second)[1] == _trained(whole)[1]
+    assert second.metrics["model"]["parent"] == first.metrics["model"]["version"]
 
 
 # Bad input.

@@ -14,12 +14,12 @@ from cipherlane.federation import parse_plan, train
 from cipherlane.federation.logistic_coordinator import LogisticCoordinator
 from cipherlane.federation.logistic_party import LogisticParty
 from cipherlane.paillier import CipherArray, FixedPoint, hazmat
+from cipherlane.vertical import masks as masks_module
 
 ROWS = 40
 
 
-@pytest.fixture
-def plan(tmp_path: Path) -> Any:
+def _plan(tmp_path: Path, packing: bool = True) -> Any:
     rng = np.random.default_rng(2)
     data = rng.normal(size=(ROWS, 4))
     for name, columns in (("guest", [0, 1]), ("host", [2, 3])):
@@ -28,13 +28,17 @@ def plan(tmp_path: Path) -> Any:
             label = f",{int(row.sum() > 0)}" if name == "guest" else ""
             lines.append(f"{i},{float(row[columns[0]])!r},{float(row[columns[1]])!r}{label}")
         (tmp_path / f"{name}.csv").write_text("\n".join(lines))
-    text = """
+    text = f"""
         [model]
         algorithm = "logistic-regression"
+        [logistic]
+        terms = 6
+        reach = 6.0
         [training]
         max_iterations = 2
         [encryption]
         key_bits = 1024
+        packing = {str(packing).lower()}
         [parties.guest]
         data = "guest.csv"
         label_column = "y"
@@ -42,6 +46,11 @@ def plan(tmp_path: Path) -> Any:
         data = "host.csv"
     """
     return parse_plan(text, base=tmp_path)
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Any:
+    return _plan(tmp_path)
 
 
 def _bare(array: CipherArray) -> CipherArray:
@@ -52,17 +61,21 @@ def _bare(array: CipherArray) -> CipherArray:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("packing", "change", "message"),
     [
-        (lambda array: array[:-1], r"expected shape \(40, 7\).* got shape \(39, 7\)"),
-        (lambda array: array[:, :-1], r"expected shape \(40, 7\).* got shape \(40, 6\)"),
-        (lambda array: array * 0.5, "with 20 bits after the point.* with 40"),
-        (lambda array: array.public_key.encrypt(np.zeros((40, 7)), FixedPoint(scale_bits=30)), "scale_bits=30"),
+        (True, lambda array: array[:-1], r"expected shape \(40,\).* got shape \(39,\)"),
+        (True, lambda array: array.reshape(20, 2), r"expected shape \(40,\).* got shape \(20, 2\)"),
+        (True, lambda array: array * 0.5, "with 0 bits after the point.* with 40"),
+        (True, lambda array: array.public_key.encrypt(np.zeros(40), FixedPoint(scale_bits=30)), "scale_bits=30"),
+        (False, lambda array: array[:-1], r"expected shape \(40, 7\).* got shape \(39, 7\)"),
+        (False, lambda array: array[:, :-1], r"expected shape \(40, 7\).* got shape \(40, 6\)"),
+        (False, lambda array: array * 0.5, "with 16 bits after the point.* with 32"),
     ],
 )
 def test_scores_of_another_form_are_refused(
-    plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: bool, change: Any, message: str
 ) -> None:
+    plan = _plan(tmp_path, packing)
     whole = LogisticParty._passed_features
 
     def changed(self: LogisticParty, *arguments: Any) -> Any:
@@ -85,22 +98,25 @@ def test_scores_without_randomness_are_refused(plan: Any, tmp_path: Path, monkey
             return self.array.to_bytes(rerandomize=False)
 
     monkeypatch.setattr(LogisticParty, "_passed_features", lambda self, *a: (Sent(whole(self, *a)[0]), 0.0))
-    with pytest.raises(ProtocolError, match="280 of 280 not randomised"):
+    with pytest.raises(ProtocolError, match="40 of 40 not randomised"):
         train(plan, tmp_path / "run")
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("packing", "change", "message"),
     [
-        (lambda data: data[:-1], "expected 128 bytes each"),
-        (lambda data: data[:-128], "masked numbers: expected [34], got"),
-        (lambda data: bytes(len(data)), "is not what was sent"),
-        (lambda data: b"\xff" * len(data), "is not what was sent"),
+        (True, lambda data: data[:-1], "expected 8 bytes each"),
+        (True, lambda data: data[:-8], "masked numbers: expected [24], got"),
+        (True, lambda data: bytes(len(data)), "is not what was sent"),
+        (False, lambda data: data[:-1], "expected 128 bytes each"),
+        (False, lambda data: bytes(len(data)), "is not what was sent"),
+        (False, lambda data: b"\xff" * len(data), "is not what was sent"),
     ],
 )
 def test_answers_of_the_arbiter_that_do_not_fit_are_refused(
-    plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: bool, change: Any, message: str
 ) -> None:
+    plan = _plan(tmp_path, packing)
     whole = arbiter_module.decrypted_masked
     monkeypatch.setattr(arbiter_module, "decrypted_masked", lambda *arguments: change(whole(*arguments)))
     with pytest.raises(ProtocolError, match=message):
@@ -118,23 +134,23 @@ def test_a_box_for_somebody_else_stays_closed(plan: Any, tmp_path: Path, monkeyp
         train(plan, tmp_path / "run")
 
 
-def test_what_the_arbiter_decrypts_is_uniform(plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The top bytes of what it sees have all values, run over run of the same data, and share nothing."""
-    whole, seen = arbiter_module.decrypted_masked, []
+@pytest.mark.parametrize("packing", [True, False])
+def test_what_the_arbiter_decrypts_is_uniform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: bool) -> None:
+    """The top bits of what it sees have all values, run over run of the same data, and share nothing."""
+    plan = _plan(tmp_path, packing)
+    whole, seen = masks_module.hazmat.decrypt, []
 
-    def noted(key: Any, data: bytes, most: int, sender: str) -> bytes:
-        numbers = whole(key, data, most, sender)
-        width = -(-key.public_key.n.bit_length() // 8)
-        places = range(0, len(numbers), width)
-        seen.extend(int.from_bytes(numbers[i : i + width], "big") / key.public_key.n for i in places)
+    def noted(key: Any, ciphertexts: Any) -> Any:
+        numbers = whole(key, ciphertexts)
+        seen.extend(number / key.public_key.n for number in numbers)
         return numbers
 
-    monkeypatch.setattr(arbiter_module, "decrypted_masked", noted)
+    monkeypatch.setattr(masks_module.hazmat, "decrypt", noted)
     for number in range(4):
         train(plan, tmp_path / f"run{number}")
     shares = np.array(seen)
-    assert len(np.unique(shares)) == len(shares)
-    # Gradients are below 2^-900 of the modulus: unmasked, all of these would stand at the very ends.
+    assert len(np.unique(shares)) == len(shares) > 50
+    # Sums are below 2^-90 of the modulus: unmasked, all of these would stand at the very ends.
     assert 0.2 < shares.mean() < 0.8
     assert ((shares > 0.05) & (shares < 0.95)).mean() > 0.7
 

@@ -13,15 +13,15 @@ import cipherlane as cl
 from cipherlane.errors import ProtocolError
 from cipherlane.paillier.public_key import WeakKeyWarning
 from cipherlane.vertical.logistic_ciphertexts import (
-    Masks,
-    decrypted_masked,
     encrypted_gradient,
-    masked,
-    numbers_from,
+    packed_loss,
+    packed_residuals,
     passed_on,
 )
 from cipherlane.vertical.logistic_settings import LogisticSettings
 from cipherlane.vertical.logistic_steps import Batches, binary_labels, descended, judged, row_weights
+from cipherlane.vertical.masks import Masks, decrypted_masked, masked, numbers_from
+from cipherlane.vertical.row_packing import RowPacking, Slot
 from cipherlane.vertical.separable_logistic import SeparableLogistic
 
 CODEC = cl.FixedPoint(scale_bits=20, integer_bits=20)
@@ -42,7 +42,7 @@ def _square(kernel: SeparableLogistic, points: int = 61) -> tuple[np.ndarray, np
 
 
 @pytest.mark.parametrize(
-    ("terms", "reach", "error"), [(6, 6.0, 0.032), (5, 6.0, 0.068), (6, 8.0, 0.089), (10, 6.0, 6e-3)]
+    ("terms", "reach", "error"), [(8, 10.0, 0.064), (6, 6.0, 0.032), (5, 6.0, 0.068), (6, 8.0, 0.089), (10, 6.0, 6e-3)]
 )
 def test_the_separable_function_is_the_logistic_one(terms: int, reach: float, error: float) -> None:
     kernel = SeparableLogistic(terms, reach)
@@ -54,7 +54,7 @@ def test_the_separable_function_is_the_logistic_one(terms: int, reach: float, er
 
 
 def test_beyond_the_reach_it_stays_bounded() -> None:
-    kernel = SeparableLogistic()
+    kernel = SeparableLogistic(6, 6.0)
     a, b = np.array([1e6, -1e6, 50.0, 0.0]), np.array([1e6, -1e6, 0.0, -50.0])
     factors, constants = kernel.residual_factors(a)
     found = constants + (factors * kernel.features(b)).sum(axis=1)
@@ -63,7 +63,7 @@ def test_beyond_the_reach_it_stays_bounded() -> None:
 
 @pytest.mark.parametrize("label", [0.0, 1.0])
 def test_the_loss_is_the_cross_entropy(label: float) -> None:
-    kernel = SeparableLogistic()
+    kernel = SeparableLogistic(6, 6.0)
     a, b = _square(kernel)
     factors, constants = kernel.loss_factors(a, np.full(len(a), label))
     found = constants + (factors * kernel.features(b)).sum(axis=1)
@@ -73,7 +73,7 @@ def test_the_loss_is_the_cross_entropy(label: float) -> None:
 
 def test_features_pass_from_one_party_to_the_next(keys: tuple[cl.PublicKey, cl.PrivateKey]) -> None:
     public_key, private_key = keys
-    kernel = SeparableLogistic()
+    kernel = SeparableLogistic(6, 6.0)
     a, b = _square(kernel, 7)
     before = public_key.encrypt(kernel.features(b), codec=CODEC)
     found = private_key.decrypt(passed_on(before, kernel, a))
@@ -123,6 +123,98 @@ def test_masks_come_off_and_hide_everything(keys: tuple[cl.PublicKey, cl.Private
     assert not set(others.values) & set(masks.values)
     assert again != data
     assert isinstance(others, Masks)
+
+
+@pytest.mark.parametrize(
+    ("settings", "fraction_bits", "largest"),
+    [
+        (LogisticSettings(terms=6, reach=6.0), 16, 1.0),
+        (LogisticSettings(terms=4, reach=5.0), 12, 1.0),
+        (LogisticSettings(class_weight="balanced", positive_weight=2.0, terms=4), 12, 80.0),
+    ],
+)
+def test_packed_rows_give_residuals_losses_and_gradients(
+    keys: tuple[cl.PublicKey, cl.PrivateKey], settings: LogisticSettings, fraction_bits: int, largest: float
+) -> None:
+    """At the largest scores, weights and inputs that the bounds allow, and at ordinary ones, in whole numbers."""
+    public_key, private_key = keys
+    rows, kernel = 80, SeparableLogistic(settings.terms, settings.reach)
+    packing = RowPacking.of(settings, fraction_bits, rows, public_key.bits)
+    assert packing is not None
+    rng = np.random.default_rng(6)
+    a, b = (rng.choice([-9.0, -0.1, 0.3, 9.0], size=rows) * rng.random(rows) for _ in range(2))
+    labels, weights = rng.integers(0, 2, size=rows).astype(float), np.where(rng.random(rows) < 0.5, largest, 0.5)
+    # The last column holds the largest sum of magnitudes, in one row.
+    inputs = np.column_stack([rng.normal(size=(rows, 2)), np.ones(rows), np.zeros(rows)])
+    inputs[7, 3] = -255.5
+    integers = packing.inputs(inputs, "guest")
+    unit = 1 << fraction_bits
+
+    features = public_key.encrypt(packing.packed(kernel.features(b)), codec=packing.codec)
+    received = cl.CipherArray.from_bytes(public_key, features.to_bytes())
+    own = (packing, kernel, a, labels, weights)
+    residuals, loss = packed_residuals(received, *own), packed_loss(received, *own)
+    gradient = encrypted_gradient(integers, residuals)
+    assert residuals.bound == packing.residual_bound
+
+    factors, constants = kernel.residual_factors(a)
+    rounded = np.rint(kernel.features(b)[:, :-1] * unit).astype(np.int64).astype(object)
+    whole = np.rint(weights[:, None] * factors[:, :-1] * unit).astype(np.int64).astype(object)
+    added = np.rint(weights * (constants - labels) * unit * unit).astype(np.int64).astype(object)
+    exact = ((rounded * whole).sum(axis=1) + added) @ integers.astype(object)
+
+    bounds = [*packing.gradient_bounds(integers), loss.bound]
+    for _ in range(3):
+        data, masks = masked([gradient, loss.encrypted], packing.slot)
+        answer = decrypted_masked(private_key, data, 5, "guest", packing.slot)
+        found = masks.removed(numbers_from(answer, public_key, packing.slot), bounds)
+        assert found[:-1] == exact.tolist()
+    loss_factors, loss_constants = kernel.loss_factors(a, labels)
+    plain = (weights * ((loss_factors * kernel.features(b)).sum(axis=1) + loss_constants)).sum()
+    assert found[-1] / unit**2 + loss.plain == pytest.approx(plain, abs=80 * largest * 40 / unit)
+
+
+def test_a_slot_comes_back_without_its_neighbours(keys: tuple[cl.PublicKey, cl.PrivateKey]) -> None:
+    """Numbers at the ends of a slot, between neighbours at the ends of theirs, whatever the mask."""
+    public_key, private_key = keys
+    slot = Slot(198, 52, 2)
+    ends = [-(1 << 49) + 1, -1, 0, 1, (1 << 49) - 1]
+    cases = [(above, here, below) for above in ends for here in ends for below in ends]
+    plain = [(above << 260) + (here << 200) + (below << 140) for above, here, below in cases]
+    array = public_key.encrypt(np.array(plain, dtype=object), codec=cl.FixedPoint(scale_bits=0, integer_bits=320))
+    data, masks = masked([array], slot)
+    found = decrypted_masked(private_key, data, len(cases), "host", slot)
+    assert len(found) == 7 * len(cases)
+    assert masks.removed(numbers_from(found, public_key, slot), [1 << 49] * len(cases)) == [case[1] for case in cases]
+    with pytest.raises(ValueError, match="at least 82 bits shorter than the key"):
+        masked([array.with_bound(1 << 950)], slot)
+    with pytest.raises(ValueError, match="bound: expected at least 2"):
+        array.with_bound(1)
+
+
+def test_residuals_stay_within_the_packings_bounds() -> None:
+    """Of every setting that a plan may have: factors below 4, approximated probabilities between -3 and 4."""
+    for terms in range(4, 17):
+        for reach in (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 60.0):
+            kernel = SeparableLogistic(terms, reach)
+            a, b = _square(kernel, 41)
+            factors, constants = kernel.residual_factors(a)
+            assert np.abs(factors).max() < 4
+            assert np.abs(constants).max() < 2
+            assert np.abs(constants + (factors * kernel.features(b)).sum(axis=1)).max() < 3
+
+
+def test_packing_is_left_out_where_it_does_not_fit() -> None:
+    assert RowPacking.of(LogisticSettings(), 16, 569, 2048) is not None
+    assert RowPacking.of(LogisticSettings(), 16, 1_000_000, 2048) is not None
+    assert RowPacking.of(LogisticSettings(), 16, 569, 1024) is None
+    assert RowPacking.of(LogisticSettings(), 40, 569, 4096) is None
+    assert RowPacking.of(LogisticSettings(positive_weight=1e30), 16, 569, 4096) is None
+    packing = RowPacking.of(LogisticSettings(), 16, 50, 2048)
+    assert packing is not None
+    for column in (np.full(50, 2.6), np.append(np.zeros(49), np.inf), np.append(np.zeros(49), np.nan)):
+        with pytest.raises(cl.PlaintextOverflowError, match=r"'host': column 1.*standardise"):
+            packing.inputs(np.column_stack([np.zeros(50), column]), "host")
 
 
 def test_batches_share_the_rows_out() -> None:

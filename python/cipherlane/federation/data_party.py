@@ -6,6 +6,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,14 @@ from cipherlane.vertical.wire import Message
 
 PROBE_ROWS = 20_000
 _DISK_SLACK = 1 << 20
+
+
+class Trained(Protocol):
+    """A party's part of a trained model, as far as its rows depend on it."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How its rows were preprocessed."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +133,7 @@ class DataParty(Party[PreparedTable, PartyFiles]):
 
     @classmethod
     def prepare(
-        cls: type[PartyT], plan: PartyPlan, store: SealedStore, files: PartyFiles, model: PartyModel | None = None
+        cls: type[PartyT], plan: PartyPlan, store: SealedStore, files: PartyFiles, model: Trained | None = None
     ) -> PartyT:
         """Read and preprocess the party's file as its plan says, and seal the result in its store.
 
@@ -352,7 +361,7 @@ class DataParty(Party[PreparedTable, PartyFiles]):
         return pack("finished", message.round, rows=len(self._table.ids), model_sha256=model_sha256)
 
 
-def sealed_table(plan: PartyPlan, store: SealedStore, model: PartyModel | None) -> PreparedTable:
+def sealed_table(plan: PartyPlan, store: SealedStore, model: Trained | None) -> PreparedTable:
     """Return the rows of a party's file, preprocessed as its plan says or as a model's rows were, and seal them."""
     columns = plan.columns if model is None else model.preprocessing.columns
     table = read_csv(plan.data, plan.id_column, columns, plan.label_column)

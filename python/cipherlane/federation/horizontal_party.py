@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cipherlane.errors import ProtocolError
-from cipherlane.federation.data_party import PROBE_ROWS, DataParty, PartyFiles, sealed_table
+from cipherlane.federation.data_party import PROBE_ROWS, DataParty, PartyFiles, Trained, sealed_table
 from cipherlane.federation.models import PartyModel, save_models
 from cipherlane.federation.party import PartyT
 from cipherlane.federation.plan import HORIZONTAL, PartyPlan
@@ -77,7 +77,7 @@ class HorizontalParty(DataParty):
 
     @classmethod
     def prepare(
-        cls: type[PartyT], plan: PartyPlan, store: SealedStore, files: PartyFiles, model: PartyModel | None = None
+        cls: type[PartyT], plan: PartyPlan, store: SealedStore, files: PartyFiles, model: Trained | None = None
     ) -> PartyT:
         """Read the party's file; it is preprocessed and sealed when all parties' columns are known.
 

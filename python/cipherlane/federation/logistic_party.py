@@ -100,7 +100,7 @@ class LogisticParty(DataParty):
         declines: str | None = None,
     ) -> None:
         super().__init__(name, role, table, id_column=id_column, store=store, files=files, declines=declines)
-        self._trained = model
+        self._trained_from = model
         self._settings = LogisticSettings()
         self._kernel = SeparableLogistic()
         self._batches: Batches | None = None
@@ -117,7 +117,7 @@ class LogisticParty(DataParty):
         self._epoch_rows: list[int] = []
         self.predictions: Predictions | None = None
         if model is not None:
-            self._state = LogisticState(model.coefficients, model.intercept or 0.0)
+            self._state = self._state.moved(model.coefficients, model.intercept or 0.0)
         self.handlers = {
             "requirements": self._on_requirements,
             "match_open": self._on_match_open,
@@ -186,7 +186,13 @@ class LogisticParty(DataParty):
             )
         if self.role == GUEST:
             labels = needed(self._table.labels, "training without labels")
-            self._labels, self._classes = binary_labels(labels, self._settings.positive)
+            self._labels, classes = binary_labels(labels, self._settings.positive)
+            if self._trained_from is not None and self._trained_from.labels != classes:
+                raise ProtocolError(
+                    "label_column: expected the two labels of the version that training goes on from, and the same "
+                    "positive one; set logistic.positive as it was, or train anew"
+                )
+            self._classes = classes
             self._weights = row_weights(self._labels, self._settings)
         self._settle_packing()
         return self._noted(message)

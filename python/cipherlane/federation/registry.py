@@ -10,8 +10,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from cipherlane.federation.logistic_models import LogisticModel, load_logistic_model
 from cipherlane.federation.models import PartyModel, load_models
-from cipherlane.federation.plan import PartyPlan, Plan
+from cipherlane.federation.plan import LOGISTIC, PartyPlan, Plan
 from cipherlane.federation.run_store import (
     JOINT_MODEL,
     METRICS_FILE,
@@ -179,8 +180,8 @@ def selected(root: Path) -> str | None:
     return _selected_digest(root) if (root / SELECTED_FILE).exists() else None
 
 
-def parent_models(version: Version, plan: Plan) -> dict[str, PartyModel]:
-    """Return each party's block of a version, to train on from under `plan`.
+def parent_models(version: Version, plan: Plan) -> dict[str, PartyModel | LogisticModel]:
+    """Return each party's block or coefficients of a version, to train on from under `plan`.
 
     Raises
     ------
@@ -188,12 +189,25 @@ def parent_models(version: Version, plan: Plan) -> dict[str, PartyModel]:
         The plan is about another kind of model, or other parties.
     """
     check_continues(version, plan)
-    models = {}
+    models: dict[str, PartyModel | LogisticModel] = {}
     for party in plan.parties:
-        block = party_block(version.run / MODELS_DIRECTORY / f"{party.name}.npz", party.name)
+        path = version.run / MODELS_DIRECTORY / f"{party.name}.npz"
+        block = trained_model(path, party.name, plan.model.algorithm)
         check_block_continues(block, party)
         models[party.name] = block
     return models
+
+
+def trained_model(path: Path, name: str, algorithm: str) -> PartyModel | LogisticModel:
+    """Return what a party called `name` has of a model of an algorithm, from its file, which must be its own."""
+    if algorithm != LOGISTIC:
+        return party_block(path, name)
+    model = load_logistic_model(path)
+    if model.party != name:
+        raise ValueError(
+            f"{path}: expected the coefficients of {name!r}, got those of {model.party!r}; the run's files were changed"
+        )
+    return model
 
 
 def party_block(path: Path, name: str) -> PartyModel:
@@ -207,8 +221,6 @@ def party_block(path: Path, name: str) -> PartyModel:
 
 def check_continues(version: Version, plan: Plan) -> None:
     """Raise `ValueError` unless `plan` is about a model of the version's kind and parties."""
-    if plan.logistic is not None:
-        raise ValueError("parent: a logistic regression is trained anew; leave the version out")
     for field in ("algorithm", "components", "covariance_type"):
         _check_same(field, version.facts.get(field), getattr(plan.model, field))
     blocks = {file.removesuffix(".npz") for file in version.facts["files"]} - {JOINT_MODEL}
@@ -219,7 +231,7 @@ def check_continues(version: Version, plan: Plan) -> None:
         raise ValueError(f"plan: the version has no block of {name!r}, which the plan names; train anew with it")
 
 
-def check_block_continues(block: PartyModel, party: PartyPlan) -> None:
+def check_block_continues(block: PartyModel | LogisticModel, party: PartyPlan) -> None:
     """Raise `ValueError` unless a party's section of a plan reads its file as its block was trained."""
     if party.columns is not None:
         _check_same(f"columns of {party.name!r}", sorted(block.preprocessing.columns), sorted(party.columns))

@@ -11,6 +11,7 @@ from cipherlane.errors import LedgerError
 from cipherlane.federation.algorithms import arbiter_of, coordinator_of
 from cipherlane.federation.coordinator import Coordinator, RoundRecord, Traffic, party_seconds
 from cipherlane.federation.engine import Transcript
+from cipherlane.federation.logistic_models import LogisticModel
 from cipherlane.federation.models import PartyModel
 from cipherlane.federation.plan import Plan, load_plan
 from cipherlane.federation.registry import (
@@ -228,7 +229,7 @@ class _Session(RunSession):
         parent = None if store.parent is None else version_of(store.parent)
         ledger = ledger_for(plan, store, lineage_of(parent))
         super().__init__(plan, store, tell, keep_messages, ledger=ledger, engine=engine, connect=connect, parent=parent)
-        self._models: dict[str, PartyModel] = {}
+        self._models: dict[str, PartyModel | LogisticModel] = {}
         if parent is not None and connect is None:
             self._models = parent_models(parent, plan)
         elif parent is not None:
@@ -296,10 +297,10 @@ class _Session(RunSession):
         if state is None:
             if self._parent is None:
                 coordinator.start()
-            elif self._models:
-                coordinator.continue_from(self._models[self._plan.guest.name].weights.tolist())
             else:
-                coordinator.continue_from(final_weights(self._parent))
+                trained = self._models.get(self._plan.guest.name)
+                weights = trained.weights.tolist() if isinstance(trained, PartyModel) else final_weights(self._parent)
+                coordinator.continue_from(weights)
             return 1
         self._records = state["iterations"]
         self._earlier_seconds = state["training_seconds"]

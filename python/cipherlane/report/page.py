@@ -9,6 +9,7 @@ from typing import Any
 from cipherlane.report.binning_page import render_binning_page
 from cipherlane.report.binning_words import is_binning
 from cipherlane.report.clustering import read_clusterings
+from cipherlane.report.coefficients import coefficient_section, read_coefficients
 from cipherlane.report.html_parts import cards, facts, in_bytes, in_seconds, notes, page, section, table, text, verdict
 from cipherlane.report.ledger_note import LEDGER_FILE, LedgerNote, ledger_note
 from cipherlane.report.logistic_sections import loss_section, prediction_section
@@ -62,7 +63,8 @@ def _found(run: Path, metrics: Mapping[str, Any]) -> list[str]:
     qualities = read_qualities(run, owners)
     if is_logistic(metrics):
         (guest,) = owners
-        return [loss_section(metrics), prediction_section(qualities.get(guest))]
+        coefficients = read_coefficients(run, metrics["parties"])
+        return [loss_section(metrics), prediction_section(qualities.get(guest)), coefficient_section(coefficients)]
     return [convergence_section(metrics), clustering_section(metrics, read_clusterings(run, owners), qualities)]
 
 

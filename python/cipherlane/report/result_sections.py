@@ -28,7 +28,12 @@ _WORK = (
     ("relay", "packing and carrying"),
 )
 _HORIZONTAL_WORK = {"em": "EM: responsibilities and sums", "e_step": "EM: parameters"}
-_LOGISTIC_WORK = {"em": "scores, residuals and gradients on ciphertexts", "encrypt": "encryption and masking"}
+_LOGISTIC_WORK = {
+    "em": "scores, residuals and gradients on ciphertexts",
+    "encrypt": "encryption and masking",
+    "decrypt": "decryption of masked numbers",
+    "relay": "packing and carrying",
+}
 _CARRYING = "(between them)"
 _MOST_BARS = 40
 # As many as there are colours, less one for the others.
@@ -143,8 +148,11 @@ def time_section(metrics: Mapping[str, Any]) -> str:
     records, seconds = metrics["iterations"], metrics["totals"]["seconds"]
     parties = list(metrics["parties"])
     who = [*parties, _COORDINATOR, _ARBITER, _CARRYING]
-    others = _HORIZONTAL_WORK if is_horizontal(metrics) else _LOGISTIC_WORK if is_logistic(metrics) else {}
-    work = [(name, others.get(name, label)) for name, label in _WORK]
+    # A logistic regression has no other phases than these.
+    others = _HORIZONTAL_WORK if is_horizontal(metrics) else {}
+    named = tuple(_LOGISTIC_WORK.items()) if is_logistic(metrics) else _WORK
+    work = [(name, others.get(name, label)) for name, label in named]
+    word = "epoch" if is_logistic(metrics) else "iteration"
     owner = {"add": _COORDINATOR, "decrypt": _ARBITER, "e_step": _ARBITER, "relay": _CARRYING}
     by_role = []
     for name, label in work:
@@ -159,14 +167,14 @@ def time_section(metrics: Mapping[str, Any]) -> str:
         for name, label in work
     ]
     labels = [str(records[group.start]["round"]) for group in groups]
-    each = "each bar is the mean of up to " + f"{len(groups[0])} iterations" if len(groups[0]) > 1 else ""
+    each = "each bar is the mean of up to " + f"{len(groups[0])} {word}s" if len(groups[0]) > 1 else ""
     rows = [(label, f"{seconds[name]:.4f}") for name, label in (*_BEFORE, *times_of(metrics)) if name in seconds]
     return section(
         "Where the time went",
         f"<p>Training took {in_seconds(seconds['training'])} in all{_for_the_ledger(seconds)}.</p>",
         charts(
-            lying_bars("Computing time by role", "seconds, all iterations", who, by_role),
-            standing_bars("Computing time by iteration", "iteration", "seconds", labels, by_round),
+            lying_bars("Computing time by role", f"seconds, all {word}s", who, by_role),
+            standing_bars(f"Computing time by {word}", word, "seconds", labels, by_round),
         ),
         "<p>Parties worked at the same time, so bars are higher than the time that passed.</p>"
         if metrics.get("concurrent")

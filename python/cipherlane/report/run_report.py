@@ -9,6 +9,7 @@ from typing import Any
 from cipherlane.files import write_whole
 from cipherlane.report.binning_page import render_binning_report
 from cipherlane.report.binning_words import is_binning
+from cipherlane.report.coefficients import coefficient_lines, read_coefficients
 from cipherlane.report.logistic_sections import quality_lines, result_lines
 from cipherlane.report.page import render_page
 from cipherlane.report.privacy_note import showed
@@ -60,6 +61,7 @@ def render_report(run: Path) -> str:
             "",
             *(result_lines(metrics) if logistic else _result(metrics)),
             *((quality_lines if logistic else _quality)(quality) if quality is not None else []),
+            *(coefficient_lines(read_coefficients(run, metrics["parties"])) if logistic else []),
             *_parties(metrics["parties"]),
             *_time(metrics),
             *_traffic(metrics),

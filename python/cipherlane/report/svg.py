@@ -13,6 +13,7 @@ _WIDTH = 460
 _HEIGHT = 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 84, 14, 14, 48
 _TICKS = 5
+_LONGEST_LABEL = 24
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,42 @@ def lying_bars(
     middle = (left + right) / 2
     body.append(f'<text class="axis" x="{middle}" y="{bottom + 36}" text-anchor="middle">{_text(x_label)}</text>')
     return _figure(title, body, [part.name for part in series] if legend else [], height=bottom + 44)
+
+
+def signed_lying_bars(title: str, x_label: str, labels: Sequence[str], series: Sequence[Series]) -> str:
+    """Return a figure with one bar a label, right from zero or left from it, in the colour of the series that has it.
+
+    Examples
+    --------
+    >>> signed_lying_bars("Weights", "weight", ["a", "b"], [Series("one", [-1.0, 2.0])]).count("<rect")
+    2
+    """
+    line = 17
+    bottom = 8 + line * len(labels)
+    values = [sum(part.values[i] for part in series) for i in range(len(labels))]
+    ticks = nice_ticks(min([0.0, *values]), max([*values, 1e-3]))
+    left, right = 160, _WIDTH - 26
+    scale = (right - left) / (ticks[-1] - ticks[0])
+    zero, decimals = left - ticks[0] * scale, _decimals(ticks)
+    body = []
+    for tick in ticks:
+        x = zero + tick * scale
+        body.append(f'<line class="grid" x1="{x:.1f}" y1="4" x2="{x:.1f}" y2="{bottom}"/>')
+        body.append(f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{_number(tick, decimals)}</text>')
+    for i, (label, value) in enumerate(zip(labels, values, strict=True)):
+        y = 8 + line * i
+        shown = label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + "\N{HORIZONTAL ELLIPSIS}"
+        body.append(f'<text x="{left - 8}" y="{y + 12}" text-anchor="end">{_text(shown)}</text>')
+        owner = next((n for n, part in enumerate(series) if part.values[i]), 0)
+        start, end = sorted((zero, zero + value * scale))
+        body.append(
+            f'<rect x="{start:.1f}" y="{y + 3}" width="{end - start:.1f}" height="{line - 6}" '
+            f'fill="{_colours(series)[owner]}"><title>{_text(label)}: {value:.6g}</title></rect>'
+        )
+    body.append(f'<line class="base" x1="{zero:.1f}" y1="4" x2="{zero:.1f}" y2="{bottom}"/>')
+    middle = (left + right) / 2
+    body.append(f'<text class="axis" x="{middle}" y="{bottom + 36}" text-anchor="middle">{_text(x_label)}</text>')
+    return _figure(title, body, [part.name for part in series], height=bottom + 44)
 
 
 def share_curves(title: str, x_label: str, y_label: str, curves: Sequence[Curve]) -> str:

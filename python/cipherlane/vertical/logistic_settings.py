@@ -58,8 +58,8 @@ class LogisticSettings:
     positive: str | None = None
     patience: int = 0
     validation: float = 0.0
-    terms: int = 6
-    reach: float = 6.0
+    terms: int = 8
+    reach: float = 10.0
     seed: int = 0
 
     def rate(self, epoch: int) -> float:

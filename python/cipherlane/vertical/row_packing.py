@@ -4,7 +4,7 @@ With numbers v_0, ..., v_R in slots of s bits, and factors f_0, ..., f_R in the 
 
     (sum_k v_k 2^(s k)) (sum_k f_k 2^(s (R - k))) = ... + 2^(s R) sum_k v_k f_k + ...,
 
-so one ciphertext a row and one product with a plain number give a whole sum of products, in slot R. The other slots hold
+so one ciphertext a row and one product with a plain number give a whole sum of products, in slot R. Other slots hold
 products that nobody is to see: they stay encrypted, and of a masked sum the key's holder gives back slot R alone.
 """
 
@@ -192,7 +192,8 @@ class RowPacking:
         if beyond.size:
             raise PlaintextOverflowError(
                 f"party {party!r}: column {beyond[0]}: the magnitudes of its values add up to more than "
-                f"{2 * self.rows} and do not fit the encoding; standardise this party's columns"
+                f"{1 << self._row_bits + 1} and do not fit the encoding; standardise this party's columns, "
+                "or set packing = false in [encryption]"
             )
         return scaled.astype(np.int64)
 

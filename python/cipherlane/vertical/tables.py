@@ -270,7 +270,7 @@ class Preprocessing:
         if constant.size:
             raise ValueError(
                 f"{table.source}: column {table.columns[constant[0]]!r} is constant over its "
-                f"{len(table.ids)} rows and tells components apart in no way; "
+                f"{len(table.ids)} rows and tells rows apart in no way; "
                 "leave it out of `columns` in the plan"
             )
         width = values.shape[1]

@@ -15,10 +15,9 @@ from cipherlane.federation.binning_transform import keep_section
 from cipherlane.federation.data_party import PartyFiles
 from cipherlane.federation.flare.calls import SCORES, ModelOrder, RoleOrder, model_directory, run_directory
 from cipherlane.federation.ledger_part import witness_of
-from cipherlane.federation.models import PartyModel
 from cipherlane.federation.party import Party
 from cipherlane.federation.plan import BINNING, PartyPlan, parse_plan
-from cipherlane.federation.registry import check_block_continues, party_block
+from cipherlane.federation.registry import check_block_continues, party_block, trained_model
 from cipherlane.federation.responder import Responder
 from cipherlane.federation.run_store import ASSIGNMENTS_FILE, JOINT_MODEL, files_of, model_file, sealed_store_of
 from cipherlane.federation.scoring import scoring_party
@@ -127,7 +126,8 @@ class RoleHost:
         elif order.model is None:
             made = party_type.prepare(party, store, files)
         else:
-            block = self._own_block(order.model)
+            # Of the kind that the algorithm's parties take.
+            block: Any = trained_model(self._own_model(order.model), self.name, order.algorithm)
             check_block_continues(block, party)
             made = party_type.prepare(party, store, files, block)
         if order.algorithm == BINNING:
@@ -138,14 +138,15 @@ class RoleHost:
     def _scoring_role(self, order: RoleOrder) -> Responder:
         if order.party is None:
             return Arbiter()
-        block = self._own_block(needed(order.model, "rows are to be scored without a model"))
+        path = self._own_model(needed(order.model, "rows are to be scored without a model"))
+        block = party_block(path, self.name)
         files = PartyFiles()
         if order.party.role == GUEST:
             directory = run_directory(self._directory, order.run, order.run_id, SCORES)
             files = PartyFiles(assignments=directory / ASSIGNMENTS_FILE)
         return scoring_party(order.party, block, files)
 
-    def _own_block(self, order: ModelOrder) -> PartyModel:
+    def _own_model(self, order: ModelOrder) -> Path:
         path = model_file(model_directory(self._directory, order.run, order.run_id), self.name)
         with told(path):
             digest = hashlib.sha256(path.read_bytes()).digest()
@@ -154,7 +155,7 @@ class RoleHost:
                 f"{self.name!r}: its model file of the run {order.run!r} is not the one that the version speaks of; "
                 "put it back from a copy"
             )
-        return party_block(path, self.name)
+        return path
 
     def _checked_role(self, caller: str, session: bytes, number: int, method: str, data: bytes) -> Responder:
         self._check_caller(caller)

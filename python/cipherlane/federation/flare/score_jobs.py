@@ -139,6 +139,8 @@ def score_on_sites(
 
 def _checked(run: Path, data: Mapping[str, Path]) -> Version:
     """Return the version of a run after what can be checked before anything is started."""
-    version = version_of(run)
-    check_continues(version, scoring_plan(plan_of(run), data))
+    version, plan = version_of(run), plan_of(run)
+    if plan.logistic is not None:
+        raise ValueError(f"{run}: a logistic regression predicts with engine 'local'; use predict_run")
+    check_continues(version, scoring_plan(plan, data))
     return version
