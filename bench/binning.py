@@ -70,9 +70,9 @@ def run(rows: int, columns: int, bins: int, key: cl.PrivateKey) -> dict[str, flo
         ("agree", coordinator.open),
         ("match", coordinator.match),
         ("cutting columns", coordinator.make_key),
-        ("labels", coordinator.add_labels),
+        ("labels", lambda: list(coordinator.add_labels())),
         ("sums, WoE, IV", coordinator.judge),
-        ("finish", coordinator.finish),
+        ("finish", coordinator.tell),
     ):
         wall, cpu = time.perf_counter(), time.process_time()
         step()

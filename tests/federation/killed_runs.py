@@ -150,7 +150,8 @@ def main(plan: Path, directory: Path) -> None:
             "flushes": disk.count,
         }
 
-    load_kernels()
+    if load_plan(plan).binning is None:
+        load_kernels()
     if load_plan(plan).ledger is not None:
         # Once for all children too.
         importlib.import_module("cipherlane.ledger.session")

@@ -17,6 +17,7 @@ import cipherlane as cl
 from cipherlane.binning import WoeBinner, weight_of_evidence
 from cipherlane.errors import ProtocolError
 from cipherlane.federation import (
+    Progress,
     bin_columns,
     binning_coordinator,
     binning_guest,
@@ -340,6 +341,65 @@ def test_new_rows_are_transformed_by_what_a_party_keeps_sealed(write: Write, tmp
     sealed.write_bytes(sealed.read_bytes()[:-1] + b"\0")
     with pytest.raises(ValueError, match="changed since it was sealed"):
         transform_rows(run.directory, "host", tmp_path / "new.csv")
+
+
+# ---- going on after a stop -------------------------------------------------------------------------------------
+
+
+class Stopped(Exception):
+    """Stands for a crash."""
+
+
+def _stop_after(parts: int) -> Callable[[Progress], None]:
+    seen: list[str] = []
+
+    def watch(event: Progress) -> None:
+        seen.extend([event.stage] if event.stage == "kept" else [])
+        if len(seen) == parts:
+            raise Stopped
+
+    return watch
+
+
+def test_a_run_goes_on_from_the_last_part_that_was_added(write: Write, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(binning_coordinator, "ROWS_A_MESSAGE", 150)
+    plan, out = write(binning__method="optimal"), tmp_path / "run"
+    whole = bin_columns(plan, tmp_path / "whole")
+    with pytest.raises(Stopped):
+        bin_columns(plan, out, progress=_stop_after(2))
+    partial = tmp_path / "run.partial"
+    with pytest.raises(ValueError, match="an unfinished run lies there; go on with --resume"):
+        bin_columns(plan, out)
+    with pytest.raises(ValueError, match="started from another plan"):
+        bin_columns(parse_plan(plan.read_text() + "\n"), out, resume=True)
+    # What was matched counts, and not what has come of the files since.
+    write(FRAME.iloc[:100], binning__method="optimal")
+    key = partial / "parties" / "guest" / "private-key.sealed"
+    kept = key.read_bytes()
+    key.unlink()
+    with pytest.raises(ValueError, match=r"private-key.sealed: expected a sealed file, found none; put it back"):
+        bin_columns(plan, out, resume=True)
+    key.write_bytes(kept)
+    sums = partial / "parties" / "host" / "checkpoint-000002.sealed"
+    kept = sums.read_bytes()
+    sums.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    with pytest.raises(ValueError, match=r"changed since it was sealed(?s:.*)delete .*-000002.json to go on"):
+        bin_columns(plan, out, resume=True)
+    sums.write_bytes(kept)
+    asked: list[str] = []
+
+    def note(event: Progress) -> None:
+        asked.extend([event.message.kind] if event.message is not None else [])
+
+    run = bin_columns(plan, out, resume=True, progress=note)
+    assert asked.count("encrypt_labels") == 1 and asked.count("match_open") == 0
+    assert run.result is not None and whole.result is not None
+    assert run.result.to_json() == whole.result.to_json()
+    assert bins_of(out, "host") == bins_of(tmp_path / "whole", "host")
+    assert run.metrics["totals"]["ciphertexts"]["labels"] == ROWS
+    assert not (out / "parties" / "guest" / "private-key.sealed").exists()
+    again = bin_columns(plan, out, resume=True)
+    assert again.result is not None and again.result.to_json() == whole.result.to_json()
 
 
 # ---- what is refused -------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def _counts(kind: str) -> tuple[int, int, int]:
     if KILLS is not None:
         return int(KILLS), int(KILLS), max(int(KILLS) // 2, 2)
     # A binning is over so soon that few kills at random would meet it.
-    return {KINDS[0]: (4, 6, 3), "binning": (0, 4, 2), "binning, ledger": (0, 2, 2)}.get(kind, (2, 2, 2))
+    return {KINDS[0]: (4, 6, 3), "binning": (0, 4, 2), "binning, ledger": (0, 1, 2)}.get(kind, (2, 2, 2))
 
 
 @pytest.fixture(params=KINDS)

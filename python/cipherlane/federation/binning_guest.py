@@ -225,5 +225,6 @@ class BinningGuest(BinningParty):
 
     def _on_finish(self, message: Message) -> bytes:
         # The sums have been decrypted, and what came of them is written.
-        drop_private_key(self.sealed_store)
+        if self._store is not None:
+            drop_private_key(self._store)
         return super()._on_finish(message)

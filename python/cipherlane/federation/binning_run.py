@@ -12,7 +12,6 @@ from cipherlane.federation.binning_coordinator import BinningCoordinator
 from cipherlane.federation.binning_results import BinningResult
 from cipherlane.federation.engine import Transcript
 from cipherlane.federation.plan import Plan, load_plan
-from cipherlane.federation.run_ledger import ledger_for
 from cipherlane.federation.run_session import (
     Connect,
     Progress,
@@ -31,11 +30,8 @@ from cipherlane.federation.run_store import (
 )
 from cipherlane.federation.training import run_over_flare
 from cipherlane.files import told
-from cipherlane.ledger.lineage import TRAINED_ANEW
 from cipherlane.report import read_json, write_report
 from cipherlane.vertical.exchange import needed
-
-_STAGES = ("prepare", "agree", "match", "key", "labels", "verdicts", "results")
 
 
 @dataclass(frozen=True)
@@ -138,7 +134,7 @@ def bin_elsewhere(plan: Plan, final: Path, connect: Connect, engine: str, *, res
     tell(Progress("prepare"))
     store = RunStore.reopen(final, plan) if resume else RunStore.create(final, plan)
     with store.guarded():
-        return _Session(plan, store, tell, keep_messages=False, engine=engine, connect=connect).run()
+        return _Session(plan, store, tell, engine=engine, connect=connect).run()
 
 
 def _finished(directory: Path, plan: Plan, tell: Tell) -> BinningRun:
@@ -167,20 +163,9 @@ def _result_in(directory: Path) -> BinningResult | None:
 class _Session(RunSession):
     """One process's work on a binning."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        store: RunStore,
-        tell: Tell,
-        keep_messages: bool,
-        *,
-        engine: str = "local",
-        connect: Connect | None = None,
-    ) -> None:
-        ledger = ledger_for(plan, store, TRAINED_ANEW)
-        super().__init__(plan, store, tell, keep_messages, ledger=ledger, engine=engine, connect=connect)
-        self._seconds = dict.fromkeys(_STAGES, 0.0)
-        self._earlier_seconds = 0.0
+    _stages = ("prepare", "agree", "match", "key", "labels", "verdicts", "results")
+
+    def _set_up(self) -> None:
         self._started = time.perf_counter()
 
     def run(self) -> BinningRun:

@@ -139,7 +139,8 @@ class DataParty(Party[PreparedTable, PartyFiles]):
 
         To train on from a `model`, it is preprocessed as that model's rows were.
         """
-        return cls._of(plan, sealed_table(plan, store, model), store, files, model=model)
+        fitted = None if model is None else model.preprocessing
+        return cls._of(plan, sealed_table(plan, store, fitted), store, files, model=model)
 
     @classmethod
     def reopen(cls: type[PartyT], plan: PartyPlan, store: SealedStore, files: PartyFiles) -> PartyT:
@@ -361,15 +362,12 @@ class DataParty(Party[PreparedTable, PartyFiles]):
         return pack("finished", message.round, rows=len(self._table.ids), model_sha256=model_sha256)
 
 
-def sealed_table(plan: PartyPlan, store: SealedStore, model: Trained | None) -> PreparedTable:
+def sealed_table(plan: PartyPlan, store: SealedStore, fitted: Preprocessing | None) -> PreparedTable:
     """Return the rows of a party's file, preprocessed as its plan says or as a model's rows were, and seal them."""
-    columns = plan.columns if model is None else model.preprocessing.columns
+    columns = plan.columns if fitted is None else fitted.columns
     table = read_csv(plan.data, plan.id_column, columns, plan.label_column)
-    fitted = (
-        Preprocessing.fit(table, standardise=plan.standardise, imputation=plan.impute)
-        if model is None
-        else model.preprocessing
-    )
+    if fitted is None:
+        fitted = Preprocessing.fit(table, standardise=plan.standardise, imputation=plan.impute)
     prepared = PreparedTable.from_table(table, fitted)
     prepared.seal(store)
     return prepared

@@ -84,7 +84,7 @@ class HorizontalParty(DataParty):
         To train on from a `model`, it is preprocessed at once as that model's rows were.
         """
         if model is not None:
-            return cls._of(plan, sealed_table(plan, store, model), store, files, model=model)
+            return cls._of(plan, sealed_table(plan, store, model.preprocessing), store, files, model=model)
         raw = read_csv(plan.data, plan.id_column, plan.columns, plan.label_column)
         check_present(raw, plan.impute)
         table = PreparedTable.from_table(raw, _as_they_are(raw.columns, plan.impute))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from cipherlane.errors import PlaintextOverflowError, ProtocolError, StorageError
 from cipherlane.federation.algorithms import party_type_of
@@ -16,9 +16,9 @@ from cipherlane.federation.coordinator import Coordinator, RoundRecord
 from cipherlane.federation.engine import Engine, LocalEngine, Role, Transcript, TranscriptEntry
 from cipherlane.federation.party import Party
 from cipherlane.federation.plan import PartyPlan, Plan
-from cipherlane.federation.registry import Version
+from cipherlane.federation.registry import Version, lineage_of, version_of
 from cipherlane.federation.responder import Responder
-from cipherlane.federation.run_ledger import NoLedger
+from cipherlane.federation.run_ledger import ledger_for
 from cipherlane.federation.run_store import RunStore
 from cipherlane.vertical.messages import GUEST
 
@@ -85,38 +85,39 @@ class RunSession:
         What progress is passed on to.
     keep_messages
         Whether the transcript keeps every message whole.
-    ledger
-        The run's.
     engine
         Its name, for the metrics.
     connect
         What reaches the roles; None where they run in this process.
-    parent
-        The version that the roles go on from.
     """
+
+    _stages: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
         plan: Plan,
         store: RunStore,
         tell: Tell,
-        keep_messages: bool,
+        keep_messages: bool = False,
         *,
-        ledger: NoLedger,
         engine: str = "local",
         connect: Connect | None = None,
-        parent: Version | None = None,
     ) -> None:
         self._plan = plan
         self._store = store
         self._tell = tell
-        self._ledger = ledger
         self._engine_name = engine
         self._connect = connect
-        self._parent = parent
+        self._parent = None if store.parent is None else version_of(store.parent)
+        self._ledger = ledger_for(plan, store, lineage_of(self._parent))
         self._checkpoint = store.checkpoint()
         self._transcript = Transcript(store.transcript_file, keep_messages=keep_messages, watch=self._crossed)
-        self._seconds: dict[str, float] = {}
+        self._seconds = dict.fromkeys(self._stages, 0.0)
+        self._earlier_seconds = 0.0
+        self._set_up()
+
+    def _set_up(self) -> None:
+        """Begin what an algorithm's session has of its own; the base has nothing."""
 
     def _crossed(self, entry: TranscriptEntry) -> None:
         self._ledger.note(entry)

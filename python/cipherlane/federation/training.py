@@ -17,13 +17,10 @@ from cipherlane.federation.plan import Plan, load_plan
 from cipherlane.federation.registry import (
     check_continues,
     final_weights,
-    lineage_of,
     parent_models,
-    version_of,
     write_version,
 )
 from cipherlane.federation.responder import Responder
-from cipherlane.federation.run_ledger import ledger_for
 from cipherlane.federation.run_session import (
     Connect,
     Progress,
@@ -43,7 +40,6 @@ from cipherlane.federation.run_store import (
 from cipherlane.report import read_json, write_report
 from cipherlane.vertical.messages import ARBITER
 
-_STAGES = ("prepare", "agree", "match", "key", "start", "parameters", "checkpoints", "results")
 # Before the training; the other stages, and the rounds, make it up.
 _OUTSIDE = ("prepare", "agree", "match", "training")
 
@@ -210,34 +206,22 @@ def train_elsewhere(
     tell(Progress("prepare"))
     store = RunStore.reopen(final, plan, parent) if resume else RunStore.create(final, plan, parent)
     with store.guarded():
-        return _Session(plan, store, tell, keep_messages=False, engine=engine, connect=connect).run()
+        return _Session(plan, store, tell, engine=engine, connect=connect).run()
 
 
 class _Session(RunSession):
     """One process's work on a training run."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        store: RunStore,
-        tell: Tell,
-        keep_messages: bool,
-        *,
-        engine: str = "local",
-        connect: Connect | None = None,
-    ) -> None:
-        parent = None if store.parent is None else version_of(store.parent)
-        ledger = ledger_for(plan, store, lineage_of(parent))
-        super().__init__(plan, store, tell, keep_messages, ledger=ledger, engine=engine, connect=connect, parent=parent)
+    _stages = ("prepare", "agree", "match", "key", "start", "parameters", "checkpoints", "results")
+
+    def _set_up(self) -> None:
         self._models: dict[str, PartyModel | LogisticModel] = {}
-        if parent is not None and connect is None:
-            self._models = parent_models(parent, plan)
-        elif parent is not None:
-            check_continues(parent, plan)
+        if self._parent is not None and self._connect is None:
+            self._models = parent_models(self._parent, self._plan)
+        elif self._parent is not None:
+            check_continues(self._parent, self._plan)
         self._records: list[dict[str, Any]] = []
         self._kept: int | None = None
-        self._seconds = dict.fromkeys(_STAGES, 0.0)
-        self._earlier_seconds = 0.0
 
     def run(self) -> Run:
         with self._engine(self._roles) as engine:
