@@ -9,6 +9,7 @@
 # make flower  encrypted averaging in Flower's simulation engine and its tests, in an environment of its own: build/flower-venv
 # make sanitize  the C++ batches under ASan, UBSan and TSan         make fuzz SECONDS=60  every parser
 # make wheel  a wheel for Linux in dist, checked by auditwheel, installed and run where there is no compiler
+# make phe-suite  python-paillier's own tests on Cipherlane in its place
 # make kills  kill training runs of each kind, 50 times at random and 50 between operations, and compare what resuming ends with
 PYTHON ?= python3
 VENV := .venv
@@ -17,8 +18,8 @@ SOURCES := $(shell find cpp kernels -name '*.cpp' -o -name '*.hpp' -o -name '*.c
   CMakeLists.txt setup.py pyproject.toml
 CPP_FILES := $(shell find cpp kernels tests bench -name '*.cpp' -o -name '*.hpp' -o -name '*.cuh' -o -name '*.cu')
 
-.PHONY: demo docs paper test check format bench contract flare-poc sanitize fuzz kills wheel clean debian-packages fate flower test-packages \
-  gpu-test gpu-bench gpu-profile gpu-packages
+.PHONY: demo docs paper test check format bench contract flare-poc fate flower phe-suite sanitize fuzz kills wheel clean \
+  debian-packages test-packages gpu-test gpu-bench gpu-profile gpu-packages
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/breast_cancer/run.py
@@ -57,6 +58,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python bench/ledger.py
 	$(BIN)/python bench/binning.py
 	$(BIN)/python bench/histograms.py
+	$(BIN)/python bench/integrations_phe.py
 
 # The shipped form of the ledger's contract, from its source.
 contract: $(VENV)/.installed
@@ -103,6 +105,10 @@ sanitize: $(VENV)/.installed
 	$(BIN)/python tests/native/sanitize.py
 
 # Each parser for that many seconds; findings are left in build/fuzz.
+# python-paillier's own tests on the stand-in for it, with primes by the package's own search.
+phe-suite: $(VENV)/.installed
+	CIPHERLANE_TEST_PHE_SUITE=full $(BIN)/python -m pytest -q tests/integrations/test_phe.py -k own_tests
+
 SECONDS ?= 60
 fuzz: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'

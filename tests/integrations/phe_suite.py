@@ -13,6 +13,7 @@ import json
 import secrets
 import sys
 import unittest
+from collections.abc import Iterator
 from pathlib import Path
 
 import gmpy2
@@ -27,17 +28,19 @@ POOL = 9  # odd, so that going round gives other pairs each time
 
 
 @functools.cache
-def pool(bits: int) -> itertools.cycle:
-    primes: list[int] = []
-    while len(primes) < POOL:
+def primes_in_turn(bits: int) -> Iterator[int]:
+    return itertools.cycle(itertools.islice(fresh_primes(bits), POOL))
+
+
+def fresh_primes(bits: int) -> Iterator[int]:
+    while True:
         prime = int(gmpy2.next_prime(3 << (bits - 2) | secrets.randbits(bits - 2)))
         if prime % 4 == 3 and prime.bit_length() == bits:
-            primes.append(prime)
-    return itertools.cycle(primes)
+            yield prime
 
 
 def pooled_prime(bits: int) -> int:
-    return next(pool(bits))
+    return next(primes_in_turn(bits))
 
 
 def loaded(name: str, directory: Path) -> unittest.TestSuite:

@@ -4,65 +4,27 @@ from __future__ import annotations
 
 import copy
 import doctest
-import importlib.util
-import io
 import json
 import math
 import os
 import pickle
 import random
-import re
-import stat
 import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import phe as theirs
 import pytest
 
 import cipherlane as cl
 from cipherlane.integrations import phe as ours
-from cipherlane.integrations.phe.__main__ import cli
-from cipherlane.integrations.phe.json_forms import load_private_key
 
-theirs = pytest.importorskip("phe")
-import phe.command_line  # noqa: E402
-import phe.util  # noqa: E402
+from phe_pairs import DATA, FLOATS, NUMBERS, pair_of, primes_of, state
 
 pytestmark = pytest.mark.filterwarnings("ignore::cipherlane.paillier.WeakKeyWarning")
-DATA = Path(__file__).parents[1] / "data"
 PAGE = Path(__file__).parents[2] / "docs" / "integrations" / "phe.md"
-SMALL = (293, 433)
-# 256 bits each: the whole range of lengths goes through GMP here, and through the core with 1024 bits.
-MEDIUM = (
-    0xE8ECB3B5A3E9A9E3FBA7A1F17B8F4F55B1C0A2D3E4F5061728394A5B6C7D8E93,
-    0xD1B54A32D192ED03A3F1C2B4958677695A4B3C2D1E0F10213243546576879ABB,
-)
-FLOATS = (0.0, -0.0, 1.5, -1 / 3, math.pi, 1e-20, 1e20, -123456.789, 2.0**-60, 1 + 2.0**-52, 0.1)
-NUMBERS = (0, 1, -1, 2**62, -(2**63), 10**30, True, np.float64(-2.5), *FLOATS)
-
-
-def next_prime(number: int) -> int:
-    while not theirs.util.is_prime(number):
-        number += 1
-    return number
-
-
-def primes_of(bits: int) -> tuple[int, int]:
-    if bits == 17:
-        return SMALL
-    if bits == 512:
-        return tuple(map(next_prime, MEDIUM))
-    fields = json.loads((DATA / "paillier_test_keys.json").read_text())["keys"]
-    (key,) = (key for key in fields if int(key["p"], 16).bit_length() * 2 == bits)
-    return int(key["p"], 16), int(key["q"], 16)
-
-
-def pair_of(library, bits):
-    p, q = primes_of(bits)
-    public_key = library.PaillierPublicKey(p * q)
-    return public_key, library.PaillierPrivateKey(public_key, p, q)
 
 
 @pytest.fixture(scope="module", params=[512, 1024], ids=["gmp", "core"])
@@ -86,17 +48,11 @@ def core_keys():
     return ours.generate_paillier_keypair(n_length=1024)
 
 
-def state(number):
-    return number.ciphertext(be_secure=False), number.exponent
-
-
 # ---- its own tests -----------------------------------------------------------------------------------------
 
 
 def test_python_pailliers_own_tests_pass():
     """All of them: none is excluded. With CIPHERLANE_TEST_PHE_SUITE=full, no prime is used twice."""
-    if importlib.util.find_spec("click") is None:
-        pytest.skip("click is not installed, with which python-paillier tests its command line")
     full = ["--full"] if os.environ.get("CIPHERLANE_TEST_PHE_SUITE") == "full" else []
     runner = Path(__file__).with_name("phe_suite.py")
     done = subprocess.run([sys.executable, runner, *full], capture_output=True, text=True, check=False)
@@ -365,6 +321,14 @@ def test_what_is_no_ciphertext_is_refused(our_keys):
         public_key.raw_encrypt(1, 2 * public_key.n)
 
 
+def test_the_decryption_of_0_would_factor_the_modulus(their_keys, our_keys):
+    public_key, private_key = their_keys
+    for number in (0, public_key.n):
+        assert pow(private_key.raw_decrypt(number), -1, public_key.n) == private_key.p + private_key.q
+        with pytest.raises(ValueError, match="factor"):
+            our_keys[1].raw_decrypt(number)
+
+
 def test_an_encoding_that_would_wrap_is_refused(our_keys, their_keys):
     steps = our_keys[0].n.bit_length() // 4
     for factor in (1, -1):
@@ -464,7 +428,8 @@ def test_results_leave_re_randomised(our_keys, core_keys):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_obfuscators_made_ahead_are_not_used_by_two_processes(core_keys):
-    public_key, _ = core_keys
+    public_key = ours.PaillierPublicKey(core_keys[0].n, core_keys[0].h_s)
+    # One, two and four were made by now, so three are left.
     before = [public_key.encrypt(0) for _ in range(4)]
     read, write = os.pipe()
     child = os.fork()
@@ -545,242 +510,6 @@ def test_cipherlanes_keys_behind_the_interface():
         ours.PaillierPublicKey.from_cipherlane(short)
     with pytest.raises(TypeError, match="key"):
         ours.PaillierPublicKey.from_cipherlane(public_key)
-
-
-# ---- whole lists -------------------------------------------------------------------------------------------
-
-
-def mixed(public_key, count, seed):
-    """Return numbers of many exponents, the same for the same seed whatever the library."""
-    rng = random.Random(seed)
-    values = [rng.choice([rng.randrange(-99, 99), rng.uniform(-1, 1), rng.uniform(-1, 1) * 1e6]) for _ in range(count)]
-    return values, [public_key.encrypt(value, r_value=rng.randrange(2, 2**64)) for value in values]
-
-
-@pytest.mark.parametrize("count", [1, 5, 30])
-def test_lists_give_what_python_paillier_gives_one_by_one(our_keys, their_keys, count):
-    (_, here), (_, there) = (mixed(keys[0], count, 1) for keys in (our_keys, their_keys))
-    (weights, others_here), (_, others_there) = (mixed(keys[0], count, 2) for keys in (our_keys, their_keys))
-    assert state(ours.sum_batch(here)) == state(sum(there))
-    assert state(ours.dot_batch(weights, here)) == state(sum(w * x for w, x in zip(weights, there, strict=True)))
-    products = ours.multiply_batch(here, weights)
-    assert [*map(state, products)] == [state(x * w) for w, x in zip(weights, there, strict=True)]
-    sums = ours.add_batch(here, others_here)
-    assert [*map(state, sums)] == [state(x + y) for x, y in zip(there, others_there, strict=True)]
-    expected = [their_keys[1].decrypt(x + y) for x, y in zip(there, others_there, strict=True)]
-    assert our_keys[1].decrypt_batch(sums) == expected
-    assert our_keys[1].decrypt_batch(iter(sums)) == expected
-
-
-@pytest.mark.parametrize("precision", [None, 1e-3])
-def test_lists_are_encrypted_as_one_by_one(our_keys, their_keys, precision):
-    values = [*NUMBERS, 2**100, -(2**100)]
-    numbers = our_keys[0].encrypt_batch(values, precision)
-    there = [their_keys[0].encrypt(value, precision) for value in values]
-    assert [number.exponent for number in numbers] == [number.exponent for number in there]
-    assert our_keys[1].decrypt_batch(numbers) == [their_keys[1].decrypt(number) for number in there]
-    assert our_keys[1].decrypt_batch(our_keys[0].encrypt_batch(np.arange(-5, 5))) == list(range(-5, 5))
-    array = np.array([0.1, -7.5], dtype=np.float32)
-    assert our_keys[1].decrypt_batch(our_keys[0].encrypt_batch(array)) == array.tolist()
-    encoded = [ours.EncodedNumber.encode(our_keys[0], 5, max_exponent=-3)]
-    assert [number.exponent for number in our_keys[0].encrypt_batch(encoded)] == [-3]
-    assert our_keys[0].encrypt_batch([]) == our_keys[1].decrypt_batch([]) == []
-
-
-def test_one_exponent_for_all(our_keys):
-    public_key, private_key = our_keys
-    values = [1e6, 1e-6, 3, -2.5, 1 / 3]
-    numbers = public_key.encrypt_batch(values, exponent=-6)
-    assert {number.exponent for number in numbers} == {-6}
-    assert private_key.decrypt_batch(numbers) == [round(Fraction(v) * 16**6) / 16**6 for v in values]
-    # Ties go to the even neighbour, as Python rounds.
-    ties = [ours.EncodedNumber.at_exponent(public_key, v, 0).decode() for v in (0.5, 1.5, 2.5, -0.5, -1.5)]
-    assert ties == [0, 2, 2, 0, -2]
-    with pytest.raises(ValueError, match="precision, exponent"):
-        public_key.encrypt_batch(values, precision=0.1, exponent=-6)
-
-
-LIST_MISTAKES = [
-    (TypeError, r"values\[1\]: scalar", lambda pub, priv, x: pub.encrypt_batch([1, "2"])),
-    (ValueError, r"values\[2\]", lambda pub, priv, x: pub.encrypt_batch([1, 2, pub.n])),
-    (OverflowError, r"values\[0\]", lambda pub, priv, x: pub.encrypt_batch([float("inf")])),
-    (TypeError, "values", lambda pub, priv, x: pub.encrypt_batch("123")),
-    (ValueError, "one axis", lambda pub, priv, x: pub.encrypt_batch(np.ones((2, 2)))),
-    (TypeError, r"numbers\[1\]", lambda pub, priv, x: priv.decrypt_batch([x, 5])),
-    (ValueError, "numbers", lambda pub, priv, x: priv.decrypt_batch([ours.PaillierPublicKey(126869).encrypt(1)])),
-    (ValueError, r"numbers\[1\]", lambda pub, priv, x: ours.sum_batch([x, ours.PaillierPublicKey(126869).encrypt(1)])),
-    (OverflowError, r"numbers\[1\]", lambda pub, priv, x: priv.decrypt_batch([x, pub.encrypt(pub.max_int) + 1])),
-    (ValueError, "at least one", lambda pub, priv, x: ours.sum_batch([])),
-    (ValueError, "weights", lambda pub, priv, x: ours.dot_batch([1, 2], [x])),
-    (ValueError, "factors", lambda pub, priv, x: ours.multiply_batch([x], [])),
-    (ValueError, "b: expected as many", lambda pub, priv, x: ours.add_batch([x], [x, x])),
-    (TypeError, r"b\[0\]", lambda pub, priv, x: ours.add_batch([x], [3])),
-]
-
-
-@pytest.mark.parametrize("error, message, mistake", LIST_MISTAKES)
-def test_mistakes_in_lists_name_the_place(our_keys, error, message, mistake):
-    with pytest.raises(error, match=message):
-        mistake(*our_keys, our_keys[0].encrypt(1))
-
-
-def test_to_and_from_cipherlanes_arrays(core_keys):
-    public_key, private_key = core_keys
-    key = private_key.cipherlane_key
-    values = [1.5, -2, 1000.25, 3, 0.1]
-    array = ours.to_cipher_array(public_key.encrypt_batch(values), magnitude=1001)
-    assert key.decrypt(array).tolist() == values
-    assert key.decrypt(array.sum() * 2)[()] == float(2 * sum(Fraction(v) for v in values))
-    numbers = ours.from_cipher_array(public_key, array)
-    assert private_key.decrypt_batch(numbers) == values and len({number.exponent for number in numbers}) == 1
-    for scale_bits in (0, 1, 30, 32, 35):
-        fresh = public_key.cipherlane_key.encrypt([3, -4], codec=cl.FixedPoint(scale_bits=scale_bits))
-        (three, minus_four) = ours.from_cipher_array(public_key, fresh)
-        assert three.exponent == -math.ceil(scale_bits / 4) and three.is_obfuscated == (scale_bits % 4 == 0)
-        assert private_key.decrypt_batch([three, minus_four]) == [3, -4]
-    too_small = ours.to_cipher_array(public_key.encrypt_batch(values), magnitude=10)
-    with pytest.raises(ValueError, match="bound"):
-        key.decrypt(too_small)
-    with pytest.raises(cl.PlaintextOverflowError):
-        ours.to_cipher_array(public_key.encrypt_batch(values), magnitude=2.0**1000)
-    with pytest.raises(cl.PlaintextOverflowError, match="max_int"):
-        ours.from_cipher_array(
-            public_key, cl.paillier.hazmat.from_integers(public_key.cipherlane_key, [numbers[0].ciphertext()])
-        )
-    with pytest.raises(ValueError, match="one value"):
-        packed = public_key.cipherlane_key.encrypt([1, 2], codec=cl.Packed(slot_bits=64, scale_bits=8, headroom_bits=8))
-        ours.from_cipher_array(public_key, packed)
-    other = pair_of(ours, 512)[0]
-    with pytest.raises(ValueError, match="modulus"):
-        ours.from_cipher_array(other, array)
-    with pytest.raises(ValueError, match="1024 to 4096"):
-        ours.to_cipher_array(other.encrypt_batch([1]), magnitude=1)
-    for wrong in (0, -1, math.inf, "1"):
-        with pytest.raises(ValueError, match="magnitude"):
-            ours.to_cipher_array(numbers, magnitude=wrong)
-    with pytest.raises(TypeError, match="array"):
-        ours.from_cipher_array(public_key, numbers)
-
-
-# ---- util --------------------------------------------------------------------------------------------------
-
-
-def test_functions_of_numbers_agree():
-    assert ours.util.first_primes == theirs.util.first_primes
-    rng = random.Random(5)
-    for size in (8, 64, 1100):
-        for _ in range(20):
-            a, b, c = (rng.getrandbits(size) + 2 for _ in range(3))
-            assert ours.util.powmod(a, b, c) == theirs.util.powmod(a, b, c)
-            assert ours.util.mulmod(a, b, c) == theirs.util.mulmod(a, b, c)
-            assert ours.util.isqrt(a) == ours.util.improved_i_sqrt(a) == theirs.util.isqrt(a)
-            assert ours.util.extended_euclidean_algorithm(a, b) == theirs.util.extended_euclidean_algorithm(a, b)
-            assert ours.util.int_to_base64(a) == theirs.util.int_to_base64(a)
-            assert ours.util.base64_to_int(theirs.util.int_to_base64(a)) == a
-            if math.gcd(a, c) == 1:
-                assert ours.util.invert(a, c) == theirs.util.invert(a, c)
-        assert ours.util.getprimeover(size).bit_length() == size
-    assert [n for n in range(-5, 3000) if ours.util.is_prime(n)] == [
-        n for n in range(-5, 3000) if theirs.util.is_prime(n)
-    ]
-    assert not ours.util.is_prime(1729) and not ours.util.is_prime(17863 * 17881)
-    assert ours.util.base64url_encode("ab?>") == theirs.util.base64url_encode("ab?>")
-    assert ours.util.base64url_decode("AQ==") == theirs.util.base64url_decode("AQ==") == b"\x01"
-    with pytest.raises(ValueError, match="negative"):
-        ours.util.int_to_base64(-5)
-    with pytest.raises(ValueError, match="other characters"):
-        ours.util.base64url_decode("AQ!B")
-
-
-# ---- the command line --------------------------------------------------------------------------------------
-
-
-def their_cli(*arguments):
-    phe.command_line.cli.main([str(a) for a in arguments], standalone_mode=False)
-
-
-def our_cli(*arguments):
-    assert cli([str(a) for a in arguments]) == 0
-
-
-@pytest.mark.parametrize("maker, user", [(our_cli, their_cli), (their_cli, our_cli), (our_cli, our_cli)])
-def test_files_of_the_command_line_are_read_by_the_other(tmp_path, maker, user):
-    private, public, a, b, out = (tmp_path / name for name in ("private", "public", "a", "b", "out"))
-    maker("genpkey", "--keysize", 512, private)
-    user("extract", private, public)
-    fields = json.loads(public.read_text())
-    assert {"kty", "alg", "key_ops", "n", "kid"} == set(fields) and set(json.loads(private.read_text())) == {
-        "kty", "key_ops", "p", "q", "pub", "kid"
-    }  # fmt: skip
-    maker("encrypt", "--output", a, public, "--", "-1.5")
-    user("encrypt", "--output", b, public, "2e3")
-    for command, wanted in (
-        (("addenc", public, a, b), 1998.5),
-        (("add", public, a, "0.25"), -1.25),
-        (("multiply", public, b, "--", "-3"), -6000.0),
-    ):
-        for one, other in ((maker, user), (user, maker)):
-            one(command[0], "--output", tmp_path / "sum", *command[1:])
-            assert json.loads((tmp_path / "sum").read_text())["e"] <= -32
-            other("decrypt", "--output", out, private, tmp_path / "sum")
-            assert float(out.read_text()) == wanted
-
-
-def test_the_private_key_file_is_its_owners(tmp_path):
-    path = tmp_path / "private"
-    path.write_text("something, open to all")
-    path.chmod(0o644)
-    our_cli("genpkey", "--keysize", 256, "--id", "a comment", path)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert json.loads(path.read_text())["kid"] == json.loads(path.read_text())["pub"]["kid"] == "a comment"
-
-
-def test_standard_streams(tmp_path, capsys, monkeypatch):
-    our_cli("genpkey", "--keysize", 256, "-")
-    written = capsys.readouterr().out
-    key = load_private_key(json.loads(written))
-    monkeypatch.setattr("sys.stdin", io.StringIO(written))
-    our_cli("extract", "-", "-")
-    public = tmp_path / "public"
-    public.write_text(capsys.readouterr().out)
-    our_cli("encrypt", public, "5")
-    number = json.loads(capsys.readouterr().out)
-    assert key.decrypt(ours.EncryptedNumber(key.public_key, int(number["v"]), number["e"])) == 5
-
-
-BAD_FILES = {
-    "private": ["", "[]", "{}", '{"kty": "DAJ"}', '{"kty": "RSA", "pub": {}}', "[" * 100_000],
-    "number": ["", "5", "{}", '{"v": 5, "e": 0}', '{"v": "-5", "e": 0}', '{"v": "5", "e": "0"}', '{"v": "0", "e": 0}',
-               '{"v": "5", "e": 0.5}', '{"v": "٥", "e": 0}', '{"v": "' + "9" * 200_000 + '", "e": 0}'],
-}  # fmt: skip
-
-
-def test_damaged_files_are_told(tmp_path, capsys):
-    private, number, damaged = tmp_path / "private", tmp_path / "number", tmp_path / "damaged"
-    our_cli("genpkey", "--keysize", 256, private)
-    fields = json.loads(private.read_text())
-    public = tmp_path / "public"
-    our_cli("extract", private, public)
-    our_cli("encrypt", "--output", number, public, "1")
-    changed = [
-        {**fields, "p": fields["q"]},
-        {**fields, "q": "!!"},
-        {**fields, "key_ops": ["encrypt"]},
-        {**fields, "pub": {**fields["pub"], "alg": "RSA"}},
-        {name: value for name, value in fields.items() if name != "p"},
-    ]
-    for text in BAD_FILES["private"] + [json.dumps(one) for one in changed]:
-        damaged.write_text(text)
-        assert cli(["decrypt", str(damaged), str(number)]) == 1
-        error = capsys.readouterr().err
-        assert error.splitlines()[-1].startswith("Error: ") and "Traceback" not in error
-        assert fields["p"] not in error and fields["q"] not in error
-    for text in BAD_FILES["number"]:
-        damaged.write_text(text)
-        assert cli(["decrypt", str(private), str(damaged)]) == 1
-        assert re.match("Error: (encrypted number|ciphertext): expected|.*not valid JSON", capsys.readouterr().err)
-    assert cli(["encrypt", str(public), "x"]) == 1 and "plaintext" in capsys.readouterr().err
-    assert cli(["decrypt", str(tmp_path / "absent"), str(number)]) == 1
 
 
 # ---- documentation -----------------------------------------------------------------------------------------
