@@ -96,9 +96,10 @@ def main() -> None:
             total = {name: sides[name]["cpu"] + sides[name]["keygen"]["cpu"] for name in SIDES}
             with_key = total["fate"] / total["cipherlane"]
             print(f"{'':<10}{without:.1f}x without making the key, {with_key:.1f}x with it", flush=True)
-            found[task] = {"alike": alike, "ratio": without, "ratio_with_keygen": with_key, **sides}
-    if options.json is not None:
-        write(options.json, found, options, version)
+            figures = {name: {kind: cost for kind, cost in sides[name].items() if kind != "results"} for name in SIDES}
+            found[task] = {"alike": alike, "ratio": without, "ratio_with_keygen": with_key, **figures}
+            if options.json is not None:
+                write(options.json, found, options, version)
 
 
 def write(path: Path, found: dict[str, object], options: argparse.Namespace, version: str) -> None:
@@ -106,9 +107,6 @@ def write(path: Path, found: dict[str, object], options: argparse.Namespace, ver
     sys.path.insert(0, str(HERE.parents[1] / "bench"))
     from timing import environment
 
-    for task in found.values():
-        for name in SIDES:
-            del task[name]["results"]
     document = {
         "environment": {**environment(), "pyfate": version, "processors": os.cpu_count()},
         "key_bits": options.key_bits,
@@ -117,7 +115,6 @@ def write(path: Path, found: dict[str, object], options: argparse.Namespace, ver
         "tasks": found,
     }
     path.write_text(json.dumps(document, indent=1) + "\n")
-    print(f"written: {path}")
 
 
 if __name__ == "__main__":
