@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from binning import python_paillier
 from timing import Row, table, write_json
+
 from xgboost_symbols import Party
 
 
@@ -90,7 +91,9 @@ def main() -> None:
     facts = {"cpu_seconds": total, "peer_cpu_seconds": phe_total, "bytes_a_row": len(message) / rows,
              "bytes_a_bin": len(sums) / (columns * bins)}  # fmt: skip
     print(table(lines))
-    print(f"encryption and one level: {total:.1f} s CPU, python-paillier {phe_total:.1f} s: {phe_total / total:.1f} times")
+    print(
+        f"encryption and one level: {total:.1f} s CPU, python-paillier {phe_total:.1f} s: {phe_total / total:.1f} times"
+    )
     print(f"{facts['bytes_a_row']:.0f} bytes a row, {facts['bytes_a_bin']:.0f} bytes a bin")
     if options.json is not None:
         write_json(options.json, lines, **facts)
