@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from wheel_audit import LIBRARIES, NEWEST, needed_libraries, newest_versions, problems
 
 from cipherlane import _native
+
+from wheel_audit import LIBRARIES, NEWEST, needed_libraries, newest_versions, problems
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="wheels for Linux are audited on Linux")
 
