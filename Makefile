@@ -121,7 +121,7 @@ kills: $(VENV)/.installed
 
 # WHEEL_OPTIONS="--cuda" has the backend cuda in it, which needs nvcc here and a driver where it is used.
 wheel: $(VENV)/.installed
-	$(BIN)/python tests/native/wheel.py $(WHEEL_OPTIONS)
+	$(BIN)/python tests/native/build_wheel.py $(WHEEL_OPTIONS)
 
 clean:
 	rm -rf $(VENV) build python/cipherlane/*.so python/*.egg-info

@@ -79,7 +79,9 @@ std::pair<Header, Limbs> unpack(const PublicKey& key, const Bytes& data) {
   std::size_t count = 1;
   for (std::size_t axis = 0; axis < axes; ++axis) {
     const std::size_t extent = get(data, kFixedBytes + 8 * axis, 8);
-    if (extent > kMostCount || (count *= extent) > kMostCount) refuse("its shape is larger than any memory");
+    if (extent > kMostCount || (extent != 0 && count > kMostCount / extent))
+      refuse("its shape is larger than any memory");
+    count *= extent;
   }
   const std::uint8_t* bound = data.data() + kFixedBytes + 8 * axes;
   if (data[7] != 0 || get(data, 44, 2) != 0 || header.scale_bits > key.bits() || (bound_bytes > 0 && bound[0] == 0))

@@ -8,6 +8,11 @@
 //                   acceptance has probability bound / 2^length
 //   check_below,    whether an argument is in range is what the caller is told
 //   check_not_zero
+//   prime_search    the verdict on each draw: a rejected one has nothing in common with the one that is kept; lengths,
+//                   and the power of two in m - 1
+//   key_generation  n and h_s; whether the factors of both primes differ and the primes are far apart, which they are
+//                   but for a negligible chance; whether a draw is a generator
+//   keys            whether p and q are odd primes and differ is what the caller is told
 //   PrivateContext  p q = n is public; whether a ciphertext can be decrypted is what the caller is told
 #pragma once
 

@@ -1,4 +1,4 @@
-"""The encryption plugin for federated XGBoost, through the symbols that XGBoost loads: sums against plain arithmetic."""
+"""The encryption plugin for federated XGBoost, by the symbols that XGBoost loads: sums against plain arithmetic."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def test_wrong_input_is_refused_and_nothing_is_lost(active, passive):
     with pytest.raises(PluginError, match="got one that says it is"):
         active.sync_histograms(own + others[:-8])
     for name in ("BuildEncryptedHistHori", "SyncEncryptedHistHori"):
-        with pytest.raises(PluginError, match="horizontal training: .*use FLARE's plugin"):
+        with pytest.raises(PluginError, match=r"horizontal training: .*use FLARE's plugin"):
             active.call(name, None, 0, None, None)
     sums = active.sync_histograms(own + others).reshape(2, len(NODES), -1, 2)
     np.testing.assert_array_equal(sums[1], plain_sums(fixed_point(pairs), bins_of([1]), 1 / SCALE))

@@ -57,11 +57,12 @@ Bytes PaillierPlugin::EncryptVector(const std::vector<double>& cleartext) {
     private_key_.emplace(generate_keys(settings_.key_bits, settings_.backend).private_key);
     public_key_.emplace(private_key_->public_key());
   }
-  scale_bits_ = settings_.scale_bits;
-  slot_bits_ = slot_bits_for(settings_, rows);
-  if (pairs_in_sum() == 0)
-    throw std::overflow_error("gradient pairs: " + std::to_string(2 * slot_bits_) + " bits do not fit a key of " +
+  const std::size_t slot_bits = slot_bits_for(settings_, rows);
+  if (2 * slot_bits > public_key_->bits() - 2)
+    throw std::overflow_error("gradient pairs: " + std::to_string(2 * slot_bits) + " bits do not fit a key of " +
                               std::to_string(public_key_->bits()) + "; lower scale_bits or integer_bits");
+  scale_bits_ = settings_.scale_bits;
+  slot_bits_ = slot_bits;
   PublicContext& context = public_key_->context();
   SecretLimbs plaintexts(rows * context.plaintext_limbs());
   encode(plaintexts.data(), cleartext.data(), cleartext.size(), packing(1), public_key_->n().data(),

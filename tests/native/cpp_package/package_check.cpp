@@ -2,8 +2,10 @@
 //   decrypt DATA        prints the values of a message, in the order of the array
 //   operations DATA     the same after x + x, -x, x * i - x, x + i, and the sum of all; DATA has to hold floats
 //   refusals DATA       the message cut, changed, and under another key: prints the errors
+//   mutations DATA      the message and the key's JSON changed a thousand times: prints how many were taken for others
 //   key FILE            reads the JSON of a public key and prints it again; no key on standard input
 //   generate            makes a key pair of its own: prints p q h_s, and a message of some values
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -86,6 +88,52 @@ void refusals(const PrivateKey& key, const Bytes& data) {
   refused([&] { generate_keys(1024); });
 }
 
+// One byte set, bytes taken out, or a piece repeated, by a generator whose numbers never change.
+template <class Text>
+Text mutated(Text text, std::uint64_t& state) {
+  const auto next = [&](std::size_t below) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<std::size_t>(state >> 33) % below;
+  };
+  const std::size_t at = next(text.size()), length = std::min(text.size() - at, next(40));
+  const auto begin = text.begin() + static_cast<std::ptrdiff_t>(at), end = begin + static_cast<std::ptrdiff_t>(length);
+  switch (next(3)) {
+    case 0:
+      text[at] = static_cast<typename Text::value_type>(next(256));
+      break;
+    case 1:
+      text.erase(begin, end);
+      break;
+    default: {
+      const Text piece(begin, end);
+      text.insert(next(2) == 0 ? text.begin() : text.end(), piece.begin(), piece.end());
+    }
+  }
+  return text;
+}
+
+void mutations(const PublicKey& key, const Bytes& data) {
+  std::uint64_t state = 1;
+  int messages = 0, keys = 0;
+  const std::string json = key.to_json();
+  for (int i = 0; i < 1000; ++i) {
+    try {
+      const Bytes changed = mutated(data, state);
+      messages += changed != data && key.from_bytes(changed).size() > 0 ? 1 : 0;
+    } catch (const std::invalid_argument&) {
+    } catch (const std::overflow_error&) {
+    }
+    try {
+      const std::string changed = mutated(json, state);
+      // What differs in spaces alone is the same key.
+      keys += PublicKey::from_json(changed).to_json() != json ? 1 : 0;
+    } catch (const std::invalid_argument&) {
+    } catch (const std::domain_error&) {
+    }
+  }
+  std::printf("%d %d\n", messages, keys);
+}
+
 void generate() {
   const KeyPair pair = generate_keys();
   const PrivateKey& key = pair.private_key;
@@ -112,6 +160,10 @@ int main(int count, char** arguments) {
       return 0;
     }
     const PrivateKey key = read_key();
+    if (mode == "mutations") {
+      mutations(key.public_key(), data);
+      return 0;
+    }
     if (mode == "refusals") {
       refusals(key, data);
       return 0;
