@@ -11,7 +11,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from sphinx.domains.python import PyObject
+from sphinx.ext.napoleon import NumpyDocstring
 
 import cipherlane
 
@@ -21,6 +23,9 @@ PACKAGE = Path(__file__).parents[1] / "python" / "cipherlane"
 for field in PyObject.doc_field_types:
     if field.name == "variable":
         field.typerolename = ""
+
+# A colon in the first line of a property's docstring is no type before it.
+NumpyDocstring._consume_inline_attribute = lambda self: ("", self._consume_to_end())
 
 project = "Cipherlane"
 author = "the authors of Cipherlane"
@@ -85,7 +90,15 @@ def _bars(_app: Any, _what: str, _name: str, _obj: object, _options: object, lin
             lines[index] = re.sub(r"(?<![|`])\|([^|`]+)\|(?![|`])", r"\\|\1\\|", line)
 
 
+def _blank_ends(_app: Any, doctree: nodes.document) -> None:
+    """Drop the blank line with which examples end, so that doctest does not take the fence for output."""
+    for block in doctree.findall(nodes.literal_block):
+        block.rawsource = block.rawsource.rstrip("\n")
+        block[:] = [nodes.Text(block.astext().rstrip("\n"))]
+
+
 def setup(app: Any) -> None:
     """Connect what is done for single pages and docstrings."""
     app.connect("autodoc-process-docstring", _bars)
+    app.connect("doctree-read", _blank_ends)
     app.connect("source-read", _adapters)

@@ -22,6 +22,7 @@ from cipherlane.federation.binning_party import read_cuts
 from cipherlane.federation.flare.calls import RoleOrder
 from cipherlane.federation.plan import ALGORITHM, HORIZONTAL, ArbiterPlan, PartyPlan, parse_plan
 from cipherlane.paillier import pem
+from cipherlane.paillier.columns import ColumnDescription, from_column, to_column
 from cipherlane.vertical import alignment, messages, seal_keys, sealed_files, sealing, wire
 from cipherlane.vertical.mixture_arbiter import RoundState
 from cipherlane.vertical.mixture_party import PartyParameters
@@ -55,6 +56,12 @@ def _cipher_arrays(key: cl.PublicKey) -> list[Parser]:
     arrays = [key.encrypt(np.arange(6.0).reshape(2, 3), codec=codec) for codec in codecs]
     arrays += [key.encrypt(np.zeros((0, 3))), key.encrypt(7), arrays[0] * 3]
     corpus = [array.to_bytes() for array in arrays]
+    columns = [to_column(array) for array in arrays if array._layout.free_axes]
+
+    def column(text: str) -> object:
+        description = ColumnDescription.from_json(text)
+        rows = b"".join(data for known, data in columns if known.width == description.width)
+        return from_column(key, description, len(rows) // description.width if description.width else 0, rows)
 
     def with_checksum(data: bytes) -> object:
         return cl.CipherArray.from_bytes(key, data + hashlib.sha256(data).digest())
@@ -63,6 +70,9 @@ def _cipher_arrays(key: cl.PublicKey) -> list[Parser]:
         Parser("cipher_array", lambda data: cl.CipherArray.from_bytes(key, data), corpus, (ValueError,)),
         # The checksum would stop nearly every mutation before the fields are looked at.
         Parser("cipher_array_fields", with_checksum, [data[:-_DIGEST_BYTES] for data in corpus], (ValueError,)),
+        Parser(
+            "column", as_text(column), [description.to_json().encode() for description, _ in columns], (ValueError,)
+        ),
     ]
 
 

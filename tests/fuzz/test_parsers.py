@@ -50,6 +50,7 @@ NESTED = {
     "block": [_LISTS],
     "transaction": [_LISTS, b"\x01" + _LISTS],
     "public_key": [_JSON],
+    "column": [_JSON],
 }
 
 

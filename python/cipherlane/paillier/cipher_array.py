@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cipherlane import _native
-from cipherlane.errors import PlaintextOverflowError
 from cipherlane.paillier import layout as layouts
-from cipherlane.paillier import segments, serialisation
+from cipherlane.paillier import products, segments, serialisation
 from cipherlane.paillier.alignment import aligned
 from cipherlane.paillier.codec import Codec, FixedPoint, check_bound, check_codec
 from cipherlane.paillier.devices import GPU_BACKEND, backend_for, backend_on, is_gpu_backend
@@ -21,7 +20,7 @@ from cipherlane.paillier.layout import Layout
 from cipherlane.paillier.limbs import Limbs, number_to_limbs
 from cipherlane.paillier.numpy_protocol import ArrayProtocols
 from cipherlane.paillier.plaintexts import Operand, as_operand, encode
-from cipherlane.paillier.values import Factors, as_factors, as_values, default_codec, power_of_two_above
+from cipherlane.paillier.values import default_codec, power_of_two_above
 
 if TYPE_CHECKING:
     from cipherlane.paillier.public_key import PublicKey
@@ -428,74 +427,22 @@ class CipherArray(ArrayProtocols):
             raise TypeError(
                 "x * y: both are encrypted, and Paillier encryption can only add; one of them must be plain numbers"
             )
-        factors = as_factors(other, self._codec, self._key.n, "x * factors")  # type: ignore[arg-type]
-        scale_bits, bound = self._scaled_by(factors, factors.largest, "x * factors")
-        layout, index = layouts.broadcast_factors(self._layout, factors.shape, "x * factors")
-        magnitudes, negative = factors.magnitudes, factors.negative
-        if index is not None:
-            magnitudes, negative = magnitudes[index], negative[index]
-        name = self._backend()
-        batch = self._key.context(name).multiply(self._spread_to(layout, name), magnitudes, negative)
-        return self._derived(batch, layout, bound, scale_bits=scale_bits)
+        return products.multiply(self, other)
 
     __rmul__ = __mul__
-
-    def _scaled_by(self, factors: Factors, growth: int, operation: str) -> tuple[int, int]:
-        """Return scale and bound of a product, proven to fit."""
-        scale_bits, bound = self._scale_bits + factors.scale_bits, self._bound * growth
-        check_bound(operation, bound, self._codec, self._key.n)
-        if scale_bits > self._key.bits:
-            raise PlaintextOverflowError(
-                f"{operation}: {scale_bits} bits after the point are more than the key's {self._key.bits}; "
-                f"{self._codec.remedy}"
-            )
-        return scale_bits, bound
 
     def __matmul__(self, other: object) -> CipherArray:
         """Return ``x @ matrix`` for a plain matrix or vector."""
         if isinstance(other, CipherArray):
             raise TypeError("x @ y: both are encrypted, and Paillier encryption can only add; one must be plain")
-        self._layout.require_axes("x @ matrix")
-        if self._layout.packed:
-            raise ValueError("x @ matrix: the last axis is packed, and its slots cannot be mixed; use matrix @ x")
-        matrix = as_values(other, "matrix")
-        if not 1 <= self.ndim <= 2 or not 1 <= matrix.ndim <= 2:
-            raise ValueError(f"x @ matrix: expected 1 or 2 axes on both sides, got {self.ndim} and {matrix.ndim}")
-        # x A = (Aᵀ xᵀ)ᵀ, and a vector is its own transpose.
-        return (self.T.__rmatmul__(matrix.T)).T
+        return products.times_matrix(self, other)
 
     def __rmatmul__(self, other: object) -> CipherArray:
         """Return ``matrix @ x`` for a plain matrix or vector: out[i, c] = Σ_j w_ij x[j, c].
 
         A matrix on the GPU is copied to the host, where its digits are planned.
         """
-        self._layout.require_axes("matrix @ x")
-        factors = as_factors(other, self._codec, self._key.n, "matrix")  # type: ignore[arg-type]
-        if not 1 <= self.ndim <= 2 or not 1 <= len(factors.shape) <= 2:
-            raise ValueError(
-                f"matrix @ x: expected 1 or 2 axes on both sides, got {len(factors.shape)} and {self.ndim}; "
-                "reshape first"
-            )
-        if self._layout.free_axes == 0:
-            raise ValueError("matrix @ x: the only axis is packed, and its slots cannot be mixed; use FixedPoint")
-        inner = factors.shape[-1]
-        if inner != self.shape[0]:
-            raise ValueError(
-                f"matrix @ x: shapes {factors.shape} and {self.shape} do not fit ({inner} and {self.shape[0]})"
-            )
-        scale_bits, bound = self._scaled_by(factors, factors.row_bound(), "matrix @ x")
-        layout = self._layout.reshaped((*factors.shape[:-1], *self.shape[1:]))
-        layouts.check_shape(layout.shape)
-        rows, columns = math.prod(factors.shape[:-1]), math.prod(self._layout.cipher_shape[1:])
-        context, batch = self._here()
-        if inner == 0 or columns == 0:
-            # Empty sums, one for each element of the result.
-            nothing = np.empty(0, dtype=np.int64)
-            sums = context.segment_sum(batch, nothing, np.zeros(layout.count + 1, dtype=np.int64))
-        else:
-            weights = factors.magnitudes.reshape(rows, inner, -1)
-            sums = context.linear_combinations(batch, columns, weights, factors.negative.reshape(rows, inner))
-        return self._derived(sums, layout, bound, scale_bits=scale_bits)
+        return products.matrix_times(other, self)
 
     # ---- shape ---------------------------------------------------------------------------------------------
 
