@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cipherlane.errors import PlaintextOverflowError, ProtocolError
+from cipherlane.errors import KeyMismatchError, PlaintextOverflowError, ProtocolError
 from cipherlane.integrations.averaging_messages import Layers, pack_message, unpack_message
 from cipherlane.paillier import CipherArray, Packed, PrivateKey, PublicKey
 
@@ -304,7 +304,12 @@ def decrypt_average(private_key: PrivateKey, terms: AveragingTerms, data: bytes)
 def _read(key: PublicKey, terms: AveragingTerms, data: bytes) -> tuple[Layers, int, CipherArray]:
     """Return layers, number of clients and ciphertexts of a message made under these terms."""
     message = unpack_message(data)
-    array = CipherArray.from_bytes(key, message.ciphertexts)
+    try:
+        array = CipherArray.from_bytes(key, message.ciphertexts)
+    except KeyMismatchError:
+        raise
+    except ValueError as error:
+        raise ProtocolError(f"ciphertexts: {error}") from None
     codec = terms.codec
     if (array.codec, array.scale_bits, message.most_weight) != (codec, terms.scale_bits, terms.most_weight):
         raise ProtocolError(
