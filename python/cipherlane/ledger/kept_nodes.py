@@ -9,8 +9,8 @@ from typing import Any
 from trie import hexary
 from trie.utils import nibbles, nodes
 
-# Some hundred bytes each.
-_KEPT = 8_192
+# A kilobyte or two each, of the last few blocks many times over.
+_KEPT = 4_096
 
 
 def keep_nodes() -> None:
