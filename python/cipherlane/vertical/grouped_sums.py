@@ -148,7 +148,10 @@ def _numbered(table: Indices, bins: Sequence[int]) -> NDArray[np.int64]:
 
 def _sums_of_cells(values: CipherArray, cells: NDArray[np.int64], count: int) -> tuple[CipherArray, NDArray[np.intp]]:
     """Return the sum in each cell that has rows, and which those are: an empty one would cost as much as another."""
-    used = np.flatnonzero(np.bincount(cells, minlength=count))
+    rows = np.bincount(cells, minlength=count)
+    used = np.flatnonzero(rows)
+    # Cells of about as many rows follow each other: those that are added side by side are then done together.
+    used = used[np.argsort(rows[used], kind="stable")]
     places = np.zeros(count, dtype=np.int64)
     places[used] = np.arange(len(used))
     return values.segment_sum(places[cells], len(used)), used
