@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import cipherlane as cl
-from cipherlane.federation import data_party, row_matching, score_run, train
+from cipherlane.federation import row_matching, score_run, train
 from cipherlane.federation.arbiter import Arbiter
 from cipherlane.federation.coordinator import Coordinator
 from cipherlane.federation.data_party import DataParty
@@ -101,7 +101,6 @@ def _watch(plan: Path, out: Path) -> Watched:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exchange, "seal", spy_seal)
-        patch.setattr(data_party, "seal", spy_seal)
         patch.setattr(row_matching, "seal", spy_seal)
         patch.setattr(Arbiter, "_on_task", spy_task)
         patch.setattr(DataParty, "_encrypted_scores", spy_scores)
