@@ -96,7 +96,7 @@ def _keys(private_key: cl.PrivateKey, short_key: cl.PrivateKey) -> list[Parser]:
 
     def body(data: bytes) -> object:
         # What an authentic file of either version holds: the first byte says which.
-        with replaced("unseal", lambda text, password: pem._parse(data[1:], 1 + (data[:1] == b"2"))):
+        with replaced("unseal", lambda text, password: pem.from_plain(data[1:], 1 + (data[:1] == b"2"))):
             return cl.PrivateKey.from_pem("", password)
 
     def unlocked(text: str) -> object:

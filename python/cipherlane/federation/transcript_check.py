@@ -25,8 +25,10 @@ from cipherlane.vertical.wire import Message, peek
 _FIXED_POINT_BITS = (16, 20, 24, 30, 32, 40, 48, 52, 64)
 _DECIMAL_TEXT = re.compile(rb"-?\d+\.\d{3,}(?:[eE][+-]?\d+)?")
 _TEXT_DIGITS = (4, 5, 6, 8, 10, 12)
-# An encoding with fewer significant bits than this turns up by chance and says nothing.
+# An encoding with fewer significant bits than this turns up by chance and says nothing; one with fewer than the second
+# does so in one run of a hundred, where a length of few bytes stands before a ciphertext, and counts next to another.
 _LEAST_ENTROPY_BITS = 20
+_LONE_ENTROPY_BITS = 32
 _LEAST_DIGITS = 6
 # What the arbiter is sent: sums over parties, or what was re-randomised on its way.
 _FROM_SUMS = ("score_sums", "joint_parameters", "added_column_sums", "added_column_spreads", "added_statistics")
@@ -59,7 +61,8 @@ class Secrets:
         # Numbers that float16 holds exactly are too short to be told from chance.
         with np.errstate(over="ignore"):
             self.numbers = finite[finite.astype(np.float16).astype(np.float64) != finite]
-        self.words = np.unique(np.concatenate([self._float_words(), *self._fixed_point_words()]))
+        self.words = np.unique(np.concatenate([self._float_words(), *self._fixed_point_words(_LEAST_ENTROPY_BITS)]))
+        self.lone_words = np.unique(np.concatenate([self._float_words(), *self._fixed_point_words(_LONE_ENTROPY_BITS)]))
         self.halves = np.unique(self.numbers.astype("<f4").view("<u4"))
         self.singles = np.unique(self.numbers.astype(np.float32).astype(np.float64))
         self.texts = {
@@ -74,11 +77,11 @@ class Secrets:
         words: NDArray[np.uint64] = self.numbers.astype("<f8").view("<u8")
         return words
 
-    def _fixed_point_words(self) -> list[NDArray[np.uint64]]:
+    def _fixed_point_words(self, entropy_bits: int) -> list[NDArray[np.uint64]]:
         words = []
         for bits in _FIXED_POINT_BITS:
             scaled = np.rint(self.numbers * 2.0**bits)
-            telling = (np.abs(scaled) < 2.0**63) & (np.abs(scaled) >= 2.0**_LEAST_ENTROPY_BITS)
+            telling = (np.abs(scaled) < 2.0**63) & (np.abs(scaled) >= 2.0**entropy_bits)
             words.append(scaled[telling].astype("<i8").view("<u8"))
         return words
 
@@ -162,7 +165,8 @@ def _byte_problems(data: bytes, secrets: Secrets) -> list[str]:
         for offset in range(8):
             usable = (len(raw) - offset) // 8 * 8
             words = raw[offset : offset + usable].view(f"{order}u8").astype(np.uint64)
-            if _members(words, secrets.words).any():
+            found = _members(words, secrets.words)
+            if _members(words, secrets.lone_words).any() or (found[:-1] & found[1:]).any():
                 problems.append(f"a secret as a 64-bit number, {name}-endian")
         for offset in range(4):
             usable = (len(raw) - offset) // 4 * 4
