@@ -96,7 +96,7 @@ def coefficient_section(found: Coefficients | None) -> str:
     owners = list(dict.fromkeys(one.party for one in found.columns))
     bars = signed_lying_bars(
         "Coefficients of standardised columns",
-        "added to the score (log-odds) by one standard deviation",
+        "log-odds a standard deviation",
         [f"{one.party}: {one.column}" for one in found.columns],
         [Series(owner, [one.standardised if one.party == owner else 0.0 for one in found.columns]) for owner in owners],
     )

@@ -40,7 +40,7 @@ def loss_section(metrics: Mapping[str, Any]) -> str:
     chart = line_chart(
         "Loss by epoch",
         "epoch",
-        "mean cross-entropy a row (nats)",
+        "cross-entropy a row (nats)",
         [record["round"] for record in records],
         [-record["log_likelihood"] for record in records],
     )
@@ -70,8 +70,8 @@ def prediction_section(quality: Mapping[str, Any] | None) -> str:
     )
     curve = line_chart(
         "Receiver operating characteristic",
-        "false positives, percent of negatives",
-        "true positives, percent of positives",
+        "false positives (% of negatives)",
+        "true positives (% of positives)",
         range(101),
         [100 * rate for rate in _true_rates(quality["roc"])],
         least=0.0,
