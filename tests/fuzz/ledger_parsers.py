@@ -64,7 +64,13 @@ def _read_agreement(text: str) -> object:
 
     read = Agreement.from_json(text)
     # What a member asks of it next.
-    return read.genesis().fields(), read.founders(), read.plan_id, read.key_holder, [*map(read.dataset_id, read.members)]
+    return (
+        read.genesis().fields(),
+        read.founders(),
+        read.plan_id,
+        read.key_holder,
+        [*map(read.dataset_id, read.members)],
+    )
 
 
 def _transactions(agreement: Agreement) -> list[bytes]:
