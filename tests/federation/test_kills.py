@@ -108,7 +108,10 @@ def test_whatever_stops_a_run_it_ends_as_an_undisturbed_one(tmp_path: Path, kind
     assert all(end in ({"killed": signal.SIGKILL}, {"rounds": ROUNDS}) for end in ends)
 
     first = [trial[0] for trial in found[len(at_random) :]]
-    assert first[:operations] == [{"killed": signal.SIGKILL}] * operations
+    # What a ledger writes varies with keys drawn at random, by some parts of a hundred: the last places may be past it.
+    sure = sum(trial[0]["at"] < 0.9 for trial in between) if "ledger" in kind else operations
+    assert first[:sure] == [{"killed": signal.SIGKILL}] * sure
+    assert all(end in ({"killed": signal.SIGKILL}, {"rounds": ROUNDS}) for end in first[sure:operations])
 
     assert {end["error"] for end in first[operations:]} == {"StorageError"}
     messages = [end["message"] for end in first[operations:]]
