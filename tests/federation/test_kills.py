@@ -97,7 +97,10 @@ def _check_ledger(run: Path) -> None:
 def test_whatever_stops_a_run_it_ends_as_an_undisturbed_one(tmp_path: Path, kind: str, short_plan: Path) -> None:
     kills, operations, disks = _counts(kind)
     at_random = _random_kills(kills, random.Random(f"20261125 {kind}"))
-    between = [[{"at": (number + 0.5) / operations}, {}] for number in range(operations)]
+    # With a ledger, keys drawn at random decide how much is written: 2379 to 2475 operations in twelve runs of a plan.
+    # Later than this, kills come at random moments.
+    last = 0.93 if "ledger" in kind else 1.0
+    between = [[{"at": last * (number + 0.5) / operations}, {}] for number in range(operations)]
     full = [[{"full": 0.95 * number / (disks - 1)}, {}] for number in range(disks)]
     found = _trials(short_plan, tmp_path / "runs", [*at_random, *between, *full])
 
@@ -108,10 +111,7 @@ def test_whatever_stops_a_run_it_ends_as_an_undisturbed_one(tmp_path: Path, kind
     assert all(end in ({"killed": signal.SIGKILL}, {"rounds": ROUNDS}) for end in ends)
 
     first = [trial[0] for trial in found[len(at_random) :]]
-    # What a ledger writes varies with keys drawn at random, by some parts of a hundred: the last places may be past it.
-    sure = sum(trial[0]["at"] < 0.9 for trial in between) if "ledger" in kind else operations
-    assert first[:sure] == [{"killed": signal.SIGKILL}] * sure
-    assert all(end in ({"killed": signal.SIGKILL}, {"rounds": ROUNDS}) for end in first[sure:operations])
+    assert first[:operations] == [{"killed": signal.SIGKILL}] * operations
 
     assert {end["error"] for end in first[operations:]} == {"StorageError"}
     messages = [end["message"] for end in first[operations:]]
