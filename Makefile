@@ -104,11 +104,11 @@ $(FATE_VENV)/.installed: examples/fate/requirements.txt | $(VENV)/.installed
 sanitize: $(VENV)/.installed
 	$(BIN)/python tests/native/sanitize.py
 
-# Each parser for that many seconds; findings are left in build/fuzz.
 # python-paillier's own tests on the stand-in for it, with primes by the package's own search.
 phe-suite: $(VENV)/.installed
 	CIPHERLANE_TEST_PHE_SUITE=full $(BIN)/python -m pytest -q tests/integrations/test_phe.py -k own_tests
 
+# Each parser for that many seconds; findings are left in build/fuzz.
 SECONDS ?= 60
 fuzz: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from cipherlane.errors import ProtocolError
 from cipherlane.federation import Progress, Run, train
 from cipherlane.federation.flare import engine as flare_engine
-from cipherlane.federation.flare.calls import RoleOrder, confined
+from cipherlane.federation.flare.calls import RoleOrder, confined, run_directory
 from cipherlane.federation.flare.engine import Aborted
 from cipherlane.federation.flare.role_host import RoleHost
 from cipherlane.federation.plan import ALGORITHM, PartyPlan
@@ -204,3 +205,19 @@ def test_a_run_of_the_same_name_keeps_what_the_earlier_one_left(tmp_path: Path, 
     earlier = tmp_path / "runs" / f"first-{run_id[:12]}"
     assert {path.name: path.read_bytes() for path in (earlier / "models").iterdir()} == models
     assert sorted(path.name for path in (kept / "models").iterdir()) == sorted(models)
+
+
+def test_roles_that_share_a_directory_move_an_earlier_run_aside_once(tmp_path: Path) -> None:
+    roles, runs = 6, [f"{number:032d}"[::-1] for number in range(1, 41)]
+    for run_id in runs:
+        together = threading.Barrier(roles)
+
+        def opened(run_id: str, together: threading.Barrier = together) -> Path:
+            together.wait()
+            return run_directory(tmp_path, "first", run_id)
+
+        with ThreadPoolExecutor(roles) as pool:
+            assert set(pool.map(opened, [run_id] * roles)) == {tmp_path / "runs" / "first"}
+        (tmp_path / "runs" / "first" / "of").write_text(run_id)
+    kept = {path.name: (path / "of").read_text() for path in (tmp_path / "runs").glob("first*")}
+    assert kept == {"first": runs[-1], **{f"first-{run_id[:12]}": run_id for run_id in runs[:-1]}}

@@ -1,15 +1,40 @@
-"""One process at a time in a run's directory."""
+"""One process at a time in a run's directory, one role at a time where several find or make theirs."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cipherlane.errors import StorageError
+from cipherlane.files import told
 
 LOCK_FILE = "lock"
+# No run can have this name.
+_WAITED_FOR = ".lock"
+
+
+@contextmanager
+def one_at_a_time(directory: Path) -> Iterator[None]:
+    """Hold a directory for moments, once every other thread and process that holds it so has let go.
+
+    Raises
+    ------
+    StorageError
+        The file ``.lock`` cannot be made in it.
+    """
+    path = directory / _WAITED_FOR
+    with told(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        with told(path):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class DirectoryLock:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cipherlane.errors import ProtocolError
+from cipherlane.federation.directory_lock import one_at_a_time
 from cipherlane.federation.plan import ALGORITHMS, BINNING, ArbiterPlan, PartyPlan, parse_plan
 from cipherlane.files import create_whole, make_directory, told
 from cipherlane.vertical.messages import ARBITER, GUEST, HOST, MAXIMUM_COLUMNS, NAME_PATTERN
@@ -319,13 +320,16 @@ def run_directory(site: Path, run: str, run_id: str, kind: str = RUNS) -> Path:
         return Path(f"{shared}.partial")
     directory = site / kind / run
     marker = directory / _RUN_ID_FILE
-    if marker.is_file():
-        with told(marker):
-            earlier = marker.read_text(encoding="utf-8", errors="replace").strip()
-            if earlier != run_id:
-                directory.rename(_earlier(directory, earlier))
-    make_directory(directory)
-    create_whole(marker, run_id + "\n")
+    make_directory(directory.parent)
+    # Roles that share a site's directory open at once; the second must find this run's marker, not the earlier one's.
+    with one_at_a_time(directory.parent):
+        if marker.is_file():
+            with told(marker):
+                earlier = marker.read_text(encoding="utf-8", errors="replace").strip()
+                if earlier != run_id:
+                    directory.rename(_earlier(directory, earlier))
+        make_directory(directory)
+        create_whole(marker, run_id + "\n")
     return directory
 
 
