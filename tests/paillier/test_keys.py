@@ -62,34 +62,83 @@ def test_a_structured_prime_is_twice_two_primes_plus_one():
     assert prime.p == 2 * prime.s * prime.t + 1
     assert all(gmpy2.is_prime(part, 50) for part in (prime.p, prime.s, prime.t))
     assert prime.s.bit_length() == 256 and prime.t.bit_length() in (254, 255, 256)
-    g = key_generation._generator(prime)
     for order in (prime.p - 1) // 2, (prime.p - 1) // prime.s, (prime.p - 1) // prime.t:
-        assert pow(g, order, prime.p) != 1
-    assert pow(g, prime.p - 1, prime.p) == 1
+        assert pow(prime.g, order, prime.p) != 1
+    assert pow(prime.g, prime.p - 1, prime.p) == 1
+
+
+def test_no_generator_vouches_for_a_composite():
+    from cipherlane.paillier import key_generation
+
+    s = 2**89 - 1
+    numbers = [t for t in (2**61 - 1, 2**107 - 1, 2**127 - 1) if not gmpy2.is_prime(2 * s * t + 1)]
+    assert numbers
+    for t in numbers:
+        assert key_generation._generator(2 * s * t + 1, [s, t]) is None
+    # A Carmichael number, 1 + 2 * 3 * 3 * 31: every g has g^(n-1) = 1 unless they share a factor.
+    assert key_generation._generator(1729, [2, 3]) is None
 
 
 def has_small_factor(number: int, limit: int = 1 << 14) -> bool:
     return gmpy2.gcd(number, gmpy2.primorial(limit - 1)) != 1
 
 
-@pytest.mark.parametrize("known", [None, 10**40 + 1])
-def test_trial_division_drops_only_what_has_a_small_factor(known, monkeypatch):
+@pytest.fixture
+def known_bytes(monkeypatch):
+    """The same bytes from every generator of random ones."""
     from cipherlane.paillier import prime_search
 
-    drawn = []
+    monkeypatch.setattr(prime_search.secrets, "token_bytes", lambda count: random.Random(5).randbytes(count))
+    return prime_search
 
-    def token_bytes(count):
-        drawn.append(random.Random(5).randbytes(count))
-        return drawn[-1]
 
-    monkeypatch.setattr(prime_search.secrets, "token_bytes", token_bytes)
-    least, free_bits, width = 10**40 + 3, 100, 14
-    survivors = prime_search._without_small_factors(least, free_bits, known)
-    rows = [int.from_bytes(drawn[0][i : i + width], "little") for i in range(0, len(drawn[0]), width)]
-    draws = [least + (row & ((1 << free_bits) - 4)) for row in rows]
+def numbers_of(limbs: np.ndarray) -> list[int]:
+    return [sum(int(limb) << 16 * i for i, limb in enumerate(row)) for row in limbs]
+
+
+@pytest.mark.parametrize("known", [None, 10**40 + 1])
+def test_trial_division_drops_only_what_has_a_small_factor(known, known_bytes):
+    least, free_bits = 10**40 + 3, 100
+    draws = numbers_of(known_bytes._draws(known_bytes._wheel(free_bits), least, known))
     expected = [t for t in draws if not has_small_factor(t * (1 if known is None else 2 * known * t + 1))]
-    assert survivors == expected
-    assert len(expected) > 2
+    assert known_bytes._without_small_factors(least, free_bits, known) == expected
+    assert 2 < len(expected) < len(draws)
+
+
+# 10^40 + 1 is a multiple of 17, which then divides no 2 known t + 1.
+@pytest.mark.parametrize(("known", "free_bits"), [(None, 100), (10**40 + 1, 100), (None, 203), (2**61 - 1, 203)])
+def test_draws_are_uniform_among_those_that_small_primes_leave(known, free_bits, known_bytes, monkeypatch):
+    count, least = 6_000, 10**40 + 3
+    monkeypatch.setattr(known_bytes, "_DRAWS_FOR_ONE", count)
+    monkeypatch.setattr(known_bytes, "_DRAWS_FOR_TWO", count)
+    wheel = known_bytes._wheel(free_bits)
+    draws = numbers_of(known_bytes._draws(wheel, least, known))
+    assert len(set(draws)) == len(draws) > 0.98 * count
+    assert all(0 <= t - least < 1 << free_bits and (t - least) % 4 == 0 for t in draws)
+
+    def check_uniform(values: list[int], classes: list[int]) -> None:
+        assert set(values) == set(classes)
+        expected = len(values) / len(classes)
+        squares = sum((values.count(one) - expected) ** 2 for one in classes) / expected
+        freedom = len(classes) - 1
+        assert squares < freedom + 6 * (2 * freedom) ** 0.5
+
+    assert len(wheel.primes) > 10
+    for prime in map(int, wheel.primes[1:14]):
+        allowed = [r for r in range(1, prime) if known is None or (2 * known * r + 1) % prime]
+        assert len(allowed) == prime - 1 - (known is not None and known % prime != 0)
+        check_uniform([t % prime for t in draws], allowed)
+    check_uniform([(t - least) >> (free_bits - 5) for t in draws], list(range(32)))
+    check_uniform([(t - least) >> 2 & 7 for t in draws], list(range(8)))
+
+
+@pytest.mark.parametrize("byte", [b"\0", b"\xff"])
+def test_draws_outside_of_the_interval_are_dropped(byte, monkeypatch):
+    from cipherlane.paillier import prime_search
+
+    # The least number that the digits can give lies below the interval, and the greatest beyond it.
+    monkeypatch.setattr(prime_search.secrets, "token_bytes", lambda count: byte * count)
+    assert len(prime_search._draws(prime_search._wheel(509), 3 << 510 | 3, None)) == 0
 
 
 @pytest.mark.parametrize("prime", [2, 3, 5, 65537, 2**61 - 1, 2**89 - 1, 2**521 - 1, 5 * 2**127 + 1])

@@ -12,6 +12,7 @@ No branch and no address depends on the primes that are kept; docs/security.md s
 
 from __future__ import annotations
 
+import math
 import secrets
 from dataclasses import dataclass
 
@@ -24,15 +25,17 @@ from cipherlane.paillier.short_parameters import least_exponent_bits, least_orde
 
 _SCHEMES = ("djn", "classic", "short")
 _BITS_STEP = 256
+_MOST_TRIES = 128
 
 
 @dataclass(frozen=True, repr=False)
 class _StructuredPrime:
-    """p = 2 s t + 1, or p = 2 s u t + 1."""
+    """p = 2 s t + 1, or p = 2 s u t + 1, and a generator g of Z_p*, which proves that p is prime if its factors are."""
 
     p: int
     s: int
     t: int
+    g: int
     u: int = 1
 
 
@@ -40,18 +43,28 @@ def _structured_prime(bits: int, order_bits: int | None = None) -> _StructuredPr
     """Return p of exactly ``bits`` bits with its top two bits set: p = 2 s u t + 1 if s has a given length."""
     s_bits = bits // 2 if order_bits is None else order_bits
     u_bits = 0 if order_bits is None else (bits - order_bits) // 2
-    s, u = random_prime(s_bits), random_prime(u_bits) if u_bits else 1
-    t = random_cofactor(s * u, s_bits + u_bits, bits)
-    return _StructuredPrime(2 * s * u * t + 1, s, t, u)
-
-
-def _generator(prime: _StructuredPrime) -> int:
-    """Return a g with g^((p-1)/f) ≠ 1 for every prime factor f of p - 1, hence of order p - 1."""
     while True:
-        g = 2 + secrets.randbelow(prime.p - 3)
-        powers = [gmpy2.powmod_sec(g, e, prime.p) for e in (prime.s * prime.t, 2 * prime.t, 2 * prime.s)]
-        if 1 not in powers:
+        s, u = random_prime(s_bits), random_prime(u_bits) if u_bits else 1
+        t = random_cofactor(s * u, s_bits + u_bits, bits)
+        p = 2 * s * u * t + 1
+        g = _generator(p, [factor for factor in (s, u, t) if factor != 1])
+        if g is not None:
+            return _StructuredPrime(p, s, t, g, u)
+
+
+def _generator(p: int, factors: list[int]) -> int | None:
+    """Return a g with g^((p-1)/2) = -1 and g^((p-1)/f) ≠ 1 for the other prime factors f of p - 1, of order p - 1.
+
+    Half the numbers below a prime p are such, and none where p is composite (D. H. Lehmer, "Tests for primality by
+    the converse of Fermat's theorem", Bulletin of the American Mathematical Society 33, 1927). None if many are not.
+    """
+    exponents = [2 * math.prod(factors[:i] + factors[i + 1 :]) for i in range(len(factors))]
+    for _ in range(_MOST_TRIES):
+        # A number that is rejected has nothing in common with the one that is kept.
+        g = 2 + secrets.randbelow(p - 3)
+        if gmpy2.powmod_sec(g, p >> 1, p) == p - 1 and 1 not in [gmpy2.powmod_sec(g, e, p) for e in exponents]:
             return g
+    return None
 
 
 def _prime_pair(bits: int, order_bits: int | None = None) -> tuple[_StructuredPrime, _StructuredPrime]:
@@ -148,7 +161,7 @@ def keygen(bits: int = 2048, scheme: str = "djn") -> tuple[PublicKey, PrivateKey
         raise ValueError(f"scheme: expected one of {', '.join(map(repr, _SCHEMES))}, got {scheme!r}")
     if scheme == "short":
         p, q = _prime_pair(bits, least_order_bits(bits))
-        private_key = PrivateKey(
+        private_key = PrivateKey._of_proven_primes(
             p.p,
             q.p,
             h_s=_short_obfuscator_base(p, q),
@@ -158,5 +171,5 @@ def keygen(bits: int = 2048, scheme: str = "djn") -> tuple[PublicKey, PrivateKey
         return private_key.public_key, private_key
     p, q = _prime_pair(bits)
     h_s = obfuscator_base(p.p * q.p) if scheme == "djn" else None
-    private_key = PrivateKey(p.p, q.p, h_s=h_s, generators=(_generator(p), _generator(q)))
+    private_key = PrivateKey._of_proven_primes(p.p, q.p, h_s=h_s, generators=(p.g, q.g))
     return private_key.public_key, private_key

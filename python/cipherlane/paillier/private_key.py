@@ -25,10 +25,7 @@ from cipherlane.paillier.short_parameters import least_order_bits
 _NOISES = ("djn", "exact", "classic", "short")
 
 
-def _check_primes(p: int, q: int) -> None:
-    for name, prime in (("p", p), ("q", q)):
-        if prime < 3 or not is_probable_prime(prime):
-            raise ValueError(f"{name}: expected an odd prime, got a number that is not")
+def _check_pair(p: int, q: int) -> None:
     if p == q:
         raise ValueError("p, q: expected two different primes, got the same twice")
     total = (p * q).bit_length()
@@ -134,7 +131,38 @@ class PrivateKey:
         orders: tuple[int, int] | None = None,
     ) -> None:
         p, q = check_integer("p", p), check_integer("q", q)
-        _check_primes(p, q)
+        for name, prime in (("p", p), ("q", q)):
+            if prime < 3 or not is_probable_prime(prime):
+                raise ValueError(f"{name}: expected an odd prime, got a number that is not")
+        self._take(p, q, h_s, generators, exponent_bits, orders)
+
+    @classmethod
+    def _of_proven_primes(
+        cls,
+        p: int,
+        q: int,
+        *,
+        h_s: int | None = None,
+        generators: tuple[int, int] | None = None,
+        exponent_bits: int | None = None,
+        orders: tuple[int, int] | None = None,
+    ) -> PrivateKey:
+        """Return a key of primes that need no test."""
+        key = cls.__new__(cls)
+        key._take(p, q, h_s, generators, exponent_bits, orders)
+        return key
+
+    def _take(
+        self,
+        p: int,
+        q: int,
+        h_s: int | None,
+        generators: tuple[int, int] | None,
+        exponent_bits: int | None,
+        orders: tuple[int, int] | None,
+    ) -> None:
+        """Check what belongs to two primes, and keep it."""
+        _check_pair(p, q)
         if (exponent_bits is None) != (orders is None):
             raise ValueError("exponent_bits, orders: expected both, for scheme 'short', or neither, got one")
         if orders is not None and generators is not None:
