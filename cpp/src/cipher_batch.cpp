@@ -78,6 +78,7 @@ CipherBatch CipherBatch::operator+(const std::vector<double>& values) const {
   if (values.size() != size() && size() != 1)
     throw std::invalid_argument("add: expected " + std::to_string(size()) + " values, got " +
                                 std::to_string(values.size()));
+  if (scale_bits_ == 0) encoding::check_whole(values);
   const FixedPoint codec{scale_bits_, codec_.integer_bits};
   const SecretLimbs plaintexts = encoding::encode(key_, values, codec);
   const std::size_t bound =

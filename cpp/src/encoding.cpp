@@ -9,7 +9,7 @@ namespace {
 
 template <class Value>
 SecretLimbs encoded(const PublicKey& key, const std::vector<Value>& values, FixedPoint codec) {
-  check_room("codec", key, codec.scale_bits + codec.integer_bits);
+  check_codec(key, codec);
   SecretLimbs plaintexts(values.size() * key.n().size());
   cipherlane::encode(plaintexts.data(), values.data(), values.size(), packing(codec.scale_bits), key.n().data(),
                      key.n().size());
@@ -24,6 +24,16 @@ void check_room(const char* operation, const PublicKey& key, std::size_t bound_b
                               " as an integer, and a plaintext of this " + std::to_string(key.bits()) +
                               "-bit key holds up to 2^" + std::to_string(most_bound_bits(key)) +
                               "; use a codec with fewer integer_bits or scale_bits, or decrypt and encrypt again");
+}
+
+void check_codec(const PublicKey& key, FixedPoint codec) {
+  const std::size_t most = most_bound_bits(key);
+  // The sum of both may be beyond a size_t.
+  if (codec.scale_bits > most || codec.integer_bits > most - codec.scale_bits)
+    throw std::overflow_error("codec: " + std::to_string(codec.scale_bits) + " scale_bits and " +
+                              std::to_string(codec.integer_bits) + " integer_bits do not fit a plaintext of this " +
+                              std::to_string(key.bits()) + "-bit key, which holds " + std::to_string(most) +
+                              " together; use fewer");
 }
 
 std::size_t rows(const char* name, std::size_t values, std::size_t limbs) {
@@ -44,6 +54,14 @@ SecretLimbs encode(const PublicKey& key, const std::vector<double>& values, Fixe
                                 ", got a larger one; raise integer_bits");
   }
   return encoded(key, values, codec);
+}
+
+void check_whole(const std::vector<double>& values) {
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (std::isfinite(values[i]) && values[i] != std::trunc(values[i]))
+      throw std::invalid_argument("values[" + std::to_string(i) +
+                                  "]: expected a whole number for a batch without bits after the point, got another; "
+                                  "encrypt the batch as doubles");
 }
 
 SecretLimbs encode(const PublicKey& key, const std::vector<std::int64_t>& values, FixedPoint codec) {

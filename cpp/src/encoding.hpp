@@ -18,6 +18,9 @@ inline std::size_t most_bound_bits(const PublicKey& key) { return key.bits() - 2
 // Throws std::overflow_error, naming the operation and the remedy, when a result could wrap.
 void check_room(const char* operation, const PublicKey& key, std::size_t bound_bits);
 
+// Throws std::overflow_error when numbers of a codec could wrap.
+void check_codec(const PublicKey& key, FixedPoint codec);
+
 // The number of rows of `limbs` limbs; throws std::invalid_argument when there is a rest.
 std::size_t rows(const char* name, std::size_t values, std::size_t limbs);
 
@@ -25,6 +28,9 @@ std::size_t rows(const char* name, std::size_t values, std::size_t limbs);
 // std::invalid_argument for NaN and infinities; both name the index.
 SecretLimbs encode(const PublicKey& key, const std::vector<double>& values, FixedPoint codec);
 SecretLimbs encode(const PublicKey& key, const std::vector<std::int64_t>& values, FixedPoint codec);
+
+// Throws std::invalid_argument, naming the index, when a value would be rounded to an integer.
+void check_whole(const std::vector<double>& values);
 
 // Throws std::invalid_argument when the absolute value of a plaintext is above 2^bound_bits.
 void check_bound(const PublicKey& key, const SecretLimbs& plaintexts, std::size_t bound_bits);

@@ -44,8 +44,13 @@ void check_public(const PublicNumbers& key) {
   if (n[0] % 2 == 0 || has_small_factor(n))
     throw std::invalid_argument("n: expected the product of two large primes, got a number with a factor below 2^14");
   if (is_probable_prime(n)) throw std::invalid_argument("n: expected the product of two large primes, got a prime");
-  if (!key.h_s.empty() && bits_of(key.h_s) < 2)
-    throw std::invalid_argument("h_s: expected a number from 2 to n^2; pass the h_s of this very key");
+  Limbs square(2 * key.n.size());
+  multiply(square.data(), key.n.data(), key.n.size(), key.n.data(), key.n.size());
+  Limbs h_s = key.h_s;
+  h_s.resize(std::max(h_s.size(), square.size()));
+  square.resize(h_s.size());
+  if (!key.h_s.empty() && (bits_of(key.h_s) < 2 || mask_less(h_s.data(), square.data(), square.size()) == 0))
+    throw std::invalid_argument("h_s: expected a number from 2 to n^2 less one; pass the h_s of this very key");
   if (key.exponent_bits == 0) return;
   const std::size_t least = least_exponent_bits(bits), beyond = (bits + 1) / 2;
   if (key.h_s.empty() || key.exponent_bits < least || key.exponent_bits >= beyond)
@@ -104,8 +109,13 @@ PublicKey::PublicKey(Limbs n, Limbs h_s, std::size_t exponent_bits, const std::s
   state->numbers = {trimmed(std::move(n)), trimmed(std::move(h_s)), exponent_bits};
   check_public(state->numbers);
   state->digest = digest_of_modulus(state->numbers.n);
-  state->context =
-      std::make_shared<PublicContext>(state->numbers.n, state->numbers.h_s, best_backend(backend), 0, exponent_bits);
+  try {
+    state->context =
+        std::make_shared<PublicContext>(state->numbers.n, state->numbers.h_s, best_backend(backend), 0, exponent_bits);
+  } catch (const std::domain_error&) {
+    throw std::invalid_argument(
+        "h_s: expected a number coprime to n, got one that shares a factor with it; pass the h_s of this very key");
+  }
   state_ = std::move(state);
 }
 
@@ -155,6 +165,8 @@ CipherBatch PublicKey::encrypt_plaintexts(const Limbs& plaintexts) const {
 
 CipherBatch PublicKey::from_limbs(const Limbs& ciphertexts, FixedPoint codec, std::size_t bound_bits) const {
   const std::size_t count = encoding::rows("ciphertexts", ciphertexts.size(), context().ciphertext_limbs());
+  encoding::check_codec(*this, {codec.scale_bits, bound_bits == kNoBound ? 0 : codec.integer_bits});
+  encoding::check_room("bound_bits", *this, bound_bits);
   const ResiduesPtr residues = context().upload(ciphertexts.data(), count);
   const std::int64_t offender = context().first_not_invertible(*residues);
   if (offender >= 0)
@@ -184,6 +196,19 @@ PrivateKey::PrivateKey(SecretLimbs p, SecretLimbs q, Limbs h_s, Generators gener
   state->context = std::make_shared<PrivateContext>(public_key_.state_->context, std::move(p), std::move(q),
                                                     std::move(generators.p), std::move(generators.q));
   state_ = std::move(state);
+  check_obfuscator_base();
+}
+
+// An n-th residue is an encryption of 0; with another h_s nothing that is encrypted comes back.
+void PrivateKey::check_obfuscator_base() const {
+  const PublicContext& open = public_key_.context();
+  if (!open.has_obfuscator_base()) return;
+  Limbs base = open.obfuscator_base();
+  base.resize(open.ciphertext_limbs());
+  SecretLimbs plaintext(open.plaintext_limbs());
+  context().decrypt(*open.upload(base.data(), 1))->read(plaintext.data());
+  if (declassified(mask_zero(plaintext.data(), plaintext.size())) == 0)
+    throw std::invalid_argument("h_s: expected an n-th residue, got another number; pass the h_s of this very key");
 }
 
 const SecretLimbs& PrivateKey::p() const { return state_->p; }

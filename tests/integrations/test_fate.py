@@ -95,7 +95,7 @@ def test_numbers_come_back_in_the_type_asked_for(side, dtype, values, expected):
     found = side.numbers(side.encrypted(array), dtype)
     assert found.dtype == ("int64" if dtype == "int32" else dtype)
     assert found.tolist() == np.asarray(expected, found.dtype).tolist()
-    single = side.coder.encode(values[0], dtype)
+    single = side.coder.encode(values[0], "float64" if isinstance(values[0], float) and dtype[0] == "i" else dtype)
     assert getattr(side.coder, f"decode_{dtype[0]}{dtype[-2:]}")(single) == pytest.approx(expected[0], rel=1e-7)
 
 
@@ -107,6 +107,13 @@ def test_what_does_not_fit_the_type_is_an_error(side):
         side.coder.decode_i64_vec(decrypted)
     with pytest.raises(OverflowError, match="32 bits"):
         side.coder.decode_i32_vec(side.coder.encode_i64_vec(np.array([2**31])))
+    for val, dtype, error in (
+        (0.5, np.int64, TypeError),
+        (2**31, np.int32, OverflowError),
+        (2**63, np.int64, OverflowError),
+    ):
+        with pytest.raises(error):
+            side.coder.encode(val, dtype)
     with pytest.raises(NotImplementedError, match="got uint8"):
         side.coder.encode_vec(np.array([1], dtype=np.uint8))
     with pytest.raises(cl.PlaintextOverflowError):

@@ -37,7 +37,7 @@ def test_encrypt_decrypt_and_evaluate_over_spans(program, index, with_base, back
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_check_can_fail(program):
+def test_a_key_whose_numbers_do_not_go_together_is_refused(program):
     swapped = " ".join(reversed(key_line(0, True).split()[:2])) + " 2\n"
     done = subprocess.run([program], input=swapped, capture_output=True, text=True)
-    assert done.returncode == 1 and done.stderr
+    assert done.returncode == 1 and done.stderr.startswith("h_s: expected an n-th residue")

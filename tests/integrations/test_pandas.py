@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -174,6 +176,19 @@ def test_parquet(table, public_key, decrypted, tmp_path):
     assert kept.isdisjoint(cl.paillier.hazmat.to_integers(read["sums"].array.ciphertexts)), "written as it was"
 
 
+def test_another_process_reads_parquet_with_the_key_alone(table, public_key, tmp_path):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "doses.parquet"
+    table.to_parquet(path)
+    code = (
+        "import sys, pandas as pd, cipherlane as cl; from cipherlane.integrations.pandas import PaillierDtype;"
+        "dtype = PaillierDtype(cl.PublicKey.from_json(sys.argv[1])); print(pd.read_parquet(sys.argv[2])['dose'].dtype)"
+    )
+    command = [sys.executable, "-c", code, public_key.to_json(), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == PaillierDtype(public_key).name
+
+
 def test_tables_of_arrow_become_encrypted_columns_where_the_key_is_known(public_key, decrypted, monkeypatch):
     pa = pytest.importorskip("pyarrow")
     from cipherlane.integrations.arrow import to_arrow
@@ -216,6 +231,7 @@ REFUSED = {
     "to_numpy": (lambda t: t["dose"].to_numpy(), TypeError, "decrypt_column"),
     "cast": (lambda t: t["dose"].astype(float), TypeError, "decrypt the column first"),
     "assignment": (lambda t: t["dose"].array.__setitem__(0, 1), TypeError, "never changes"),
+    "JSON": (lambda t: t.to_json(), (ValueError, OverflowError), ""),
     "pickle": (lambda t: pickle.dumps(t["dose"]), TypeError, "cannot be pickled"),
     "missing rows": (lambda t: t["dose"].reindex([0, 9]), ValueError, "row 1 of the result would be missing"),
     "length": (lambda t: t["dose"].array + np.ones(2), ValueError, r"expected a number or 4 of them, got shape \(2,\)"),

@@ -104,6 +104,9 @@ def test_damaged_files_are_told(tmp_path, capsys):
         damaged.write_text(text)
         assert cli(["decrypt", str(private), str(damaged)]) == 1
         assert re.match("Error: (encrypted number|ciphertext): expected|.*not valid JSON", capsys.readouterr().err)
+    for load in (ours.command_line.load_public_key, theirs.command_line.load_public_key):
+        with pytest.raises(AssertionError):
+            load({"kty": "RSA", "alg": "PAI-GN1"})
     assert cli(["encrypt", str(public), "x"]) == 1 and "plaintext" in capsys.readouterr().err
     assert cli(["decrypt", str(tmp_path / "absent"), str(number)]) == 1
 

@@ -105,6 +105,11 @@ LIST_MISTAKES = [
     (ValueError, r"values\[2\]", lambda pub, priv, x: pub.encrypt_batch([1, 2, pub.n])),
     (OverflowError, r"values\[0\]", lambda pub, priv, x: pub.encrypt_batch([float("inf")])),
     (TypeError, "values", lambda pub, priv, x: pub.encrypt_batch("123")),
+    (TypeError, "values: .*got int", lambda pub, priv, x: pub.encrypt_batch(5)),
+    (TypeError, "factors: .*got int", lambda pub, priv, x: ours.multiply_batch([x], 2)),
+    (TypeError, r"weights\[0\]", lambda pub, priv, x: ours.dot_batch(["2"], [x])),
+    (TypeError, "numbers: .*got EncryptedNumber", lambda pub, priv, x: priv.decrypt_batch(x)),
+    (TypeError, "a: .*got EncryptedNumber", lambda pub, priv, x: ours.add_batch(x, [x])),
     (ValueError, "one axis", lambda pub, priv, x: pub.encrypt_batch(np.ones((2, 2)))),
     (TypeError, r"numbers\[1\]", lambda pub, priv, x: priv.decrypt_batch([x, 5])),
     (ValueError, "numbers", lambda pub, priv, x: priv.decrypt_batch([ours.PaillierPublicKey(126869).encrypt(1)])),
@@ -128,9 +133,12 @@ def test_to_and_from_cipherlanes_arrays(core_keys):
     public_key, private_key = core_keys
     key = private_key.cipherlane_key
     values = [1.5, -2, 1000.25, 3, 0.1]
-    array = ours.to_cipher_array(public_key.encrypt_batch(values), magnitude=1001)
+    numbers_of_floats = public_key.encrypt_batch(values)
+    array = ours.to_cipher_array(numbers_of_floats, magnitude=1001)
     assert key.decrypt(array).tolist() == values
     assert key.decrypt(array.sum() * 2)[()] == float(2 * sum(Fraction(v) for v in values))
+    for same in (np.int64(1001), np.float32(1001)):
+        assert ours.to_cipher_array(numbers_of_floats, magnitude=same).bound == array.bound
     numbers = ours.from_cipher_array(public_key, array)
     assert private_key.decrypt_batch(numbers) == values and len({number.exponent for number in numbers}) == 1
     for scale_bits in (0, 1, 30, 32, 35):

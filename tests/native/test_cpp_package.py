@@ -113,6 +113,13 @@ def test_wrong_input_is_refused_with_its_name_and_a_remedy(tmp_path, programs, k
         "public key: not valid JSON.*pass what to_json wrote",
         "n: expected a modulus of 1024 to 4096 bits, got 4 bits",
         "bits: expected a multiple of 256 from 2048 to 4096, got 1024",
+        "codec: 18446744073709551615 scale_bits and 1 integer_bits do not fit.*use fewer",
+        "codec: 70000 scale_bits",
+        r"bound_bits: the result could reach 2\^70000",
+        r"values\[1\]: expected a whole number.*encrypt the batch as doubles",
+        "h_s: expected a number coprime to n.*pass the h_s of this very key",
+        r"h_s: expected a number from 2 to n\^2 less one",
+        "h_s: expected an n-th residue, got another number",
     ]
     assert len(lines) == len(expected)
     for pattern, line in zip(expected, lines, strict=True):

@@ -65,6 +65,7 @@ class PublicKey {
   // axes becomes one batch in C order. Everything is checked: the message, and each ciphertext.
   CipherBatch from_bytes(const Bytes& data) const;
   // Ciphertexts of whatever source, (count, context().ciphertext_limbs()) limbs, each in [1, n^2) and coprime to n.
+  // Throws std::overflow_error when the codec or the bound is more than a plaintext holds.
   CipherBatch from_limbs(const Limbs& ciphertexts, FixedPoint codec, std::size_t bound_bits) const;
 
   PublicContext& context() const;
@@ -92,7 +93,8 @@ class CipherBatch {
   std::size_t bound_bits() const { return bound_bits_; }
   const ResiduesPtr& residues() const { return residues_; }
 
-  // Element by element; either side may hold a single element that serves all. Scales must be equal.
+  // Element by element; either side may hold a single element that serves all. Scales must be equal. Plain values are
+  // rounded to the scale; a batch without bits after the point takes whole ones only.
   CipherBatch operator+(const CipherBatch& other) const;
   CipherBatch operator-(const CipherBatch& other) const;
   CipherBatch operator-() const;
@@ -136,7 +138,7 @@ struct Generators {
 // A Paillier private key. Primes are wiped from memory when the last copy goes; nothing here writes them anywhere.
 class PrivateKey {
  public:
-  // p and q: different odd primes of about equal length. Throws std::invalid_argument when they are not.
+  // p and q: different odd primes of one length; h_s: an n-th residue. Throws std::invalid_argument otherwise.
   PrivateKey(SecretLimbs p, SecretLimbs q, Limbs h_s = {}, Generators generators = {}, const std::string& backend = "");
 
   const PublicKey& public_key() const { return public_key_; }
@@ -159,6 +161,7 @@ class PrivateKey {
 
  private:
   struct State;
+  void check_obfuscator_base() const;
   PublicKey public_key_;
   std::shared_ptr<const State> state_;
 };

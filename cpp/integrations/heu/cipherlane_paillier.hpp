@@ -266,6 +266,11 @@ class Decryptor {
   std::vector<Plaintext> Decrypt(ConstSpan<Ciphertext> cts) const {
     const std::size_t limbs = batches_.context().plaintext_limbs();
     const cipherlane::ResiduesPtr residues = batches_.upload(cts, cts.size());
+    // Whoever sends a multiple of p or q and sees what it decrypts to can factor n.
+    const std::int64_t offender = batches_.context().first_not_invertible(*residues);
+    if (offender >= 0)
+      throw std::invalid_argument("ciphertexts[" + std::to_string(offender) +
+                                  "]: expected a ciphertext of this key, got a number that shares a factor with n");
     cipherlane::SecretLimbs numbers(cts.size() * limbs), negated(limbs);
     key_.key().context().decrypt(*residues)->read(numbers.data());
     std::vector<Plaintext> pts;

@@ -21,6 +21,7 @@
 from __future__ import annotations
 
 import builtins
+import importlib.util
 import operator
 import re
 import weakref
@@ -38,6 +39,10 @@ with needed("pandas", "pandas"):
     import pandas as pd
     from pandas.api.extensions import ExtensionArray, ExtensionDtype
     from pandas.api.indexers import check_array_indexer
+
+if importlib.util.find_spec("pyarrow") is not None:
+    # Registers the type in Arrow; pandas reads columns of types that are not registered as bytes.
+    import cipherlane.integrations.arrow  # noqa: F401
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -257,6 +262,10 @@ class PaillierArray(ExtensionArray):
     def to_numpy(self, dtype: Any = None, copy: bool = False, na_value: Any = None) -> NDArray[Any]:
         """Return what ``numpy.asarray`` gives."""
         return self.__array__(dtype)
+
+    def _values_for_json(self) -> NDArray[Any]:
+        # An error from here would end the process: pandas goes on with what was not returned. It refuses these objects.
+        return self.__array__(object)
 
     def astype(self, dtype: Any, copy: bool = True) -> Any:
         """Return the column itself for its own dtype, encrypted numbers for object; no other dtype is possible."""

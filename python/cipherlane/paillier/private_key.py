@@ -50,6 +50,13 @@ def _check_generators(p: int, q: int, generators: tuple[int, int]) -> tuple[int,
     return checked
 
 
+def _check_obfuscator_base(primes: tuple[int, int], h_s: int) -> None:
+    """Raise ValueError unless h_s is an n-th residue, an encryption of 0: with another no ciphertext comes back."""
+    for prime in primes:
+        if gmpy2.powmod_sec(gmpy2.mpz(h_s) % (prime * prime), prime - 1, prime * prime) != 1:
+            raise ValueError("h_s: expected an n-th residue, got another number; pass the h_s of this very key")
+
+
 def _check_orders(primes: tuple[int, int], public_key: PublicKey, orders: tuple[int, int]) -> tuple[int, int]:
     if not isinstance(orders, (tuple, list)) or len(orders) != 2:
         raise TypeError("orders: expected a pair (s_p, s_q)")
@@ -171,6 +178,8 @@ class PrivateKey:
         self._q = q
         self._generators = None if generators is None else _check_generators(p, q, generators)
         self._public_key = PublicKey(p * q, h_s, exponent_bits=exponent_bits)
+        if self._public_key.h_s is not None and orders is None:
+            _check_obfuscator_base((p, q), self._public_key.h_s)
         self._orders = None if orders is None else _check_orders((p, q), self._public_key, orders)
         self._contexts: dict[str, _native.PrivateContext] = {}
 

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 def multiply(array: CipherArray, other: object) -> CipherArray:
     """Return the product with plain numbers, element by element; see `CipherArray.__mul__`."""
+    if isinstance(other, np.matrix):
+        raise TypeError(
+            "x * factors: got an np.matrix, for which * is the matrix product; write matrix @ x, or "
+            "np.asarray(matrix) * x"
+        )
     factors = as_factors(other, array._codec, array._key.n, "x * factors")  # type: ignore[arg-type]
     scale_bits, bound = _scaled(array, factors, factors.largest, "x * factors")
     layout, index = layouts.broadcast_factors(array._layout, factors.shape, "x * factors")

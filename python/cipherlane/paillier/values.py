@@ -37,6 +37,8 @@ def _from_objects(name: str, objects: NDArray[Any]) -> NDArray[Any]:
     for index, item in enumerate(objects.ravel().tolist()):
         if not isinstance(item, (int, np.integer)):
             place = at(name, index, objects.shape)
+            if isinstance(item, float):
+                raise TypeError(f"{place}: got a float among Python objects; convert them with array.astype(float)")
             raise _unusable(place, f"an object of type {type(item).__name__}")
         integers.append(int(item))
     least, most = min(integers, default=0), max(integers, default=0)

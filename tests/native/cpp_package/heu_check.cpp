@@ -98,6 +98,8 @@ class Check {
     if (!refuses([&] { encryptor_.Encrypt(constant(beyond)); })) fail("one past the bound is accepted");
     if (!refuses([&] { evaluator_.Add(px, constant(two)); })) fail("spans of different sizes are accepted");
     if (!refuses([&] { decryptor_.Decrypt(constant(empty)); })) fail("an empty ciphertext is accepted");
+    const std::vector<Ciphertext> shared = {x[0], Ciphertext(public_key_.key().n())};
+    if (!refuses([&] { decryptor_.Decrypt(constant(shared)); })) fail("a multiple of the primes is decrypted");
     if (!refuses([&] { algorithm::Encryptor(algorithm::PublicKey{}).EncryptZero(1); })) fail("no key is accepted");
   }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -219,11 +220,22 @@ class Coder:
         return "Coder()"
 
 
+def _whole(limits: np.iinfo[Any]) -> Callable[[Any], int]:
+    def cast(value: Any) -> int:
+        # Refuses floats, as FATE does; int() would cut 0.5 down to 0.
+        whole = operator.index(value)
+        if not limits.min <= whole <= limits.max:
+            raise OverflowError(f"val: does not fit an integer of {limits.bits} bits; encode it as a float64")
+        return whole
+
+    return cast
+
+
 _CASTS: dict[str, Callable[[Any], float | int]] = {
     "float64": float,
     "float32": lambda value: float(np.float32(value)),
-    "int64": int,
-    "int32": int,
+    "int64": _whole(_INT64),
+    "int32": _whole(_INT32),
 }
 
 

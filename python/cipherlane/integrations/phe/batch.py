@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -18,11 +18,14 @@ from cipherlane.integrations.phe.modulus import Modulus
 from cipherlane.paillier import CipherArray, FixedPoint, hazmat
 
 _BASE_BITS = 4  # of EncodedNumber.BASE
-_Error = TypeVar("_Error", bound=Exception)
 
 
 def encode(
-    public_key: Modulus, values: Iterable[Any], precision: float | None = None, exponent: int | None = None
+    public_key: Modulus,
+    values: Iterable[Any],
+    precision: float | None = None,
+    exponent: int | None = None,
+    name: str = "values",
 ) -> list[EncodedNumber]:
     """Return the encodings of numbers, those that are encoded already as they are.
 
@@ -35,28 +38,31 @@ def encode(
         raise ValueError("precision, exponent: expected one of them, got both; an exponent states the precision, too")
     if isinstance(values, np.ndarray):
         if values.ndim != 1:
-            raise ValueError(f"values: expected one axis, got shape {values.shape}; use values.ravel()")
+            raise ValueError(f"{name}: expected one axis, got shape {values.shape}; use {name}.ravel()")
         values = values.tolist()
-    if isinstance(values, (str, bytes)):
-        raise TypeError(f"values: expected a sequence of numbers, got {type(values).__name__}")
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise TypeError(f"{name}: expected a sequence of numbers, got {type(values).__name__}")
     encoded = []
     for index, value in enumerate(values):
         try:
             if isinstance(value, EncodedNumber):
-                check_same_key(public_key, value.public_key, "values")
+                check_same_key(public_key, value.public_key, name)
                 number = value if exponent is None else value.decrease_exponent_to(exponent)
             elif exponent is None:
                 number = EncodedNumber.encode(public_key, value, precision)
             else:
                 number = EncodedNumber.at_exponent(public_key, value, exponent)
         except (TypeError, ValueError, OverflowError) as error:
-            raise _at(index, error) from error
+            raise type(error)(f"{name}[{index}]: {error}") from error
         encoded.append(number)
     return encoded
 
 
-def _at(index: int, error: _Error) -> _Error:
-    return type(error)(f"values[{index}]: {error}")
+def listed(numbers: Iterable[EncryptedNumber], name: str) -> list[EncryptedNumber]:
+    """Return what can be iterated over as a list, or raise `TypeError`."""
+    if not isinstance(numbers, Iterable):
+        raise TypeError(f"{name}: expected a sequence of EncryptedNumber, got {type(numbers).__name__}")
+    return list(numbers)
 
 
 def check_numbers(numbers: Iterable[EncryptedNumber], name: str = "numbers") -> tuple[list[EncryptedNumber], Modulus]:
@@ -69,7 +75,7 @@ def check_numbers(numbers: Iterable[EncryptedNumber], name: str = "numbers") -> 
     ValueError
         If there are none, or they belong to different keys.
     """
-    checked = list(numbers)
+    checked = listed(numbers, name)
     for index, number in enumerate(checked):
         if not isinstance(number, EncryptedNumber):
             raise TypeError(f"{name}[{index}]: expected an EncryptedNumber, got {type(number).__name__}")
@@ -150,7 +156,7 @@ def dot_batch(weights: Iterable[Any], numbers: Iterable[EncryptedNumber]) -> Enc
     18.0
     """
     checked, public_key = check_numbers(numbers)
-    encoded = encode(public_key, weights)
+    encoded = encode(public_key, weights, name="weights")
     _same_length("weights", len(encoded), "numbers", len(checked))
     groups: dict[int, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
     for weight, number in zip(encoded, checked, strict=True):
@@ -194,7 +200,7 @@ def multiply_batch(numbers: Iterable[EncryptedNumber], factors: Iterable[Any]) -
     [20, -2.0]
     """
     checked, public_key = check_numbers(numbers)
-    encoded = encode(public_key, factors)
+    encoded = encode(public_key, factors, name="factors")
     _same_length("factors", len(encoded), "numbers", len(checked))
     products = public_key.arithmetic.powers(_raw(checked), [factor_of(factor) for factor in encoded])
     return [
@@ -272,6 +278,8 @@ def to_cipher_array(numbers: Iterable[EncryptedNumber], magnitude: float) -> Cip
     key = public_key.cipherlane_key
     if key is None:
         raise ValueError("numbers: expected a key of 1024 to 4096 bits, got one that Cipherlane's arrays do not take")
+    if isinstance(magnitude, (np.integer, np.floating)):
+        magnitude = magnitude.item()
     if not isinstance(magnitude, (int, float)) or not 0 < magnitude < math.inf:
         raise ValueError("magnitude: expected a positive number, the largest that may be encrypted")
     lowest = min(0, *(number.exponent for number in checked))

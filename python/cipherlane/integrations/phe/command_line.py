@@ -35,9 +35,9 @@ _STANDARD = "-"
 _NEGATIVE = 'Put "--" before a negative number.'
 
 
-def log(message: str) -> None:
-    """Write a line for the person who runs the command, apart from the result."""
-    print(message, file=sys.stderr)
+def log(m: str, color: str = "red") -> None:
+    """Write a line for the person who runs the command, apart from the result; without colour."""
+    print(m, file=sys.stderr)
 
 
 class _Formatter(argparse.HelpFormatter):

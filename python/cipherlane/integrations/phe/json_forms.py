@@ -9,7 +9,7 @@ from typing import IO, Any
 from cipherlane.integrations.phe.encrypted_number import EncryptedNumber
 from cipherlane.integrations.phe.private_key import PaillierPrivateKey
 from cipherlane.integrations.phe.public_key import PaillierPublicKey
-from cipherlane.integrations.phe.util import base64_to_int, int_to_base64
+from cipherlane.integrations.phe.util import ArgumentError, base64_to_int, int_to_base64
 
 # The exponent that numbers are brought to, so that it does not tell how large they are; smaller ones stay.
 FIXED_EXPONENT = -32
@@ -49,8 +49,9 @@ def load_public_key(public_key_data: object) -> PaillierPublicKey:
 
     Raises
     ------
-    ValueError
-        If it is none: a field is missing or not as expected.
+    ArgumentError
+        If it is none: a field is missing or not as expected. It is a ValueError, and an AssertionError as in
+        python-paillier.
     """
     fields = _object(public_key_data, "public key")
     _expect(fields, "public key", kty=_KEY_TYPE, alg=_ALGORITHM)
@@ -83,7 +84,7 @@ def load_private_key(private_key_data: object) -> PaillierPrivateKey:
     fields = _object(private_key_data, "private key")
     operations = fields.get("key_ops")
     if not isinstance(operations, list) or "decrypt" not in operations:
-        raise ValueError('private key: expected "key_ops" with "decrypt"; pass what genpkey wrote')
+        raise ArgumentError('private key: expected "key_ops" with "decrypt"; pass what genpkey wrote')
     return PaillierPrivateKey(public_key, _number(fields, "p", "private key"), _number(fields, "q", "private key"))
 
 
@@ -105,9 +106,9 @@ def load_encrypted_number(enc_number_file: IO[str], pub: PaillierPublicKey) -> E
     fields = _object(parse(enc_number_file.read(), "encrypted number"), "encrypted number")
     value, exponent = fields.get("v"), fields.get("e")
     if not isinstance(value, str) or not value.isascii() or not value.isdigit() or len(value) > _MOST_CHARACTERS:
-        raise ValueError('encrypted number: expected "v", a ciphertext in decimal digits; pass what encrypt wrote')
+        raise ArgumentError('encrypted number: expected "v", a ciphertext in decimal digits; pass what encrypt wrote')
     if type(exponent) is not int:
-        raise ValueError('encrypted number: expected "e", an integer; pass what encrypt wrote')
+        raise ArgumentError('encrypted number: expected "e", an integer; pass what encrypt wrote')
     return EncryptedNumber(pub, int(value), exponent)
 
 
@@ -120,30 +121,30 @@ def parse(text: str, what: str) -> object:
         If it is not JSON, or too long for a key or a number.
     """
     if len(text) > 10 * _MOST_CHARACTERS:
-        raise ValueError(f"{what}: expected at most {10 * _MOST_CHARACTERS} characters, got {len(text)}")
+        raise ArgumentError(f"{what}: expected at most {10 * _MOST_CHARACTERS} characters, got {len(text)}")
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{what}: not valid JSON ({error})") from None
+    except (ValueError, RecursionError) as error:
+        raise ArgumentError(f"{what}: not valid JSON ({error})") from None
 
 
 def _object(data: object, what: str) -> dict[str, Any]:
     if not isinstance(data, dict):
-        raise ValueError(f"{what}: expected a JSON object, got {type(data).__name__}")
+        raise ArgumentError(f"{what}: expected a JSON object, got {type(data).__name__}")
     return data
 
 
 def _expect(fields: dict[str, Any], what: str, **wanted: str) -> None:
     for name, value in wanted.items():
         if fields.get(name) != value:
-            raise ValueError(f'{what}: expected "{name}": "{value}"; pass what genpkey or extract wrote')
+            raise ArgumentError(f'{what}: expected "{name}": "{value}"; pass what genpkey or extract wrote')
 
 
 def _number(fields: dict[str, Any], name: str, what: str) -> int:
     text = fields.get(name)
     if not isinstance(text, str) or len(text) > _MOST_CHARACTERS:
-        raise ValueError(f'{what}: expected "{name}", a number in base64url')
+        raise ArgumentError(f'{what}: expected "{name}", a number in base64url')
     try:
         return base64_to_int(text)
     except ValueError as error:
-        raise ValueError(f'{what}: "{name}": {error}') from None
+        raise ArgumentError(f'{what}: "{name}": {error}') from None

@@ -193,7 +193,7 @@ class PaillierPrivateKey:
         >>> private_key.decrypt_batch([public_key.encrypt(1), public_key.encrypt(0.5)])
         [1, 0.5]
         """
-        numbers = list(numbers)
+        numbers = batch.listed(numbers, "numbers")
         if not numbers:
             return []
         checked, public_key = batch.check_numbers(numbers)
