@@ -3,8 +3,8 @@
 Ours is measured on all weights. python-paillier, one weight a ciphertext, is measured on a sample and extrapolated.
 With --ckks-python PYTHON (an environment with tenseal), CKKS as NVIDIA FLARE's own filters use it is measured on all
 weights: another scheme under other assumptions, with approximate results. Every average is compared with numpy's
-before a time is told. Encryption is randomised on every side, and what the server returns is re-randomised with
-Paillier; FLARE does not do that with CKKS.
+before a time is told. Rounds of all sides take turns, and a figure is the median of its rounds. Encryption is
+randomised on every side, and what the server returns is re-randomised with Paillier; FLARE does not do that with CKKS.
 
     python bench/integrations_averaging.py --ckks-python ENVIRONMENT/bin/python --json bench/results/averaging.json
 """
@@ -28,7 +28,6 @@ from cipherlane.benchmark.clock import timed
 from cipherlane.integrations.averaging import AveragingTerms, EncryptedSum, decrypt_average, encrypt_weights
 
 SEED = 7
-REPEATS = 3
 
 
 def model(weights: int, client: int) -> np.ndarray:
@@ -55,80 +54,108 @@ class Stopwatch:
         self._seconds.setdefault(name, []).append(timed(lambda: result.append(work())).cpu)
         return result[0]
 
-    def medians(self) -> dict[str, float]:
-        return {name: statistics.median(found) for name, found in self._seconds.items()}
+    def medians(self, clients: int) -> dict[str, float]:
+        found = {name: statistics.median(seconds) for name, seconds in self._seconds.items()}
+        return {**found, "server": found["add"] + found["re-randomise"] / clients}
 
 
-def ours(private_key: cl.PrivateKey, weights: int, clients: int) -> dict[str, Any]:
-    terms = AveragingTerms(parties=clients, most_weight=1000)
-    public_key, counts = private_key.public_key, counts_of(clients)
-    models = [model(weights, client) for client in range(clients)]
-    # Tables that a key's first use makes are no part of a round.
-    encrypt_weights(private_key, terms, {"w": models[0][:4000]}, 1)
-    encrypt_weights(public_key, terms, {"w": models[0][:4000]}, 1)
-    clock = Stopwatch()
-    sent = []
-    for values, n in zip(models, counts, strict=True):
-        work = {"w": values}
-        sent.append(clock.run("encrypt", lambda work=work, n=n: encrypt_weights(private_key, terms, work, n)))
-    clock.run("encrypt with the public key", lambda: encrypt_weights(public_key, terms, {"w": models[0]}, counts[0]))
-    total = EncryptedSum(public_key, terms)
-    for part in sent:
-        clock.run("add", lambda part=part: total.add(part))
-    returned = clock.run("re-randomise", total.to_bytes)
-    average = clock.run("decrypt", lambda: decrypt_average(private_key, terms, returned))
-    error = np.abs(average.weights["w"] - expected_average(models))
-    allowed = terms.tolerance(sum(counts), clients) + np.finfo(np.float32).eps * np.abs(average.weights["w"])
-    if (error > allowed).any():
-        raise SystemExit("ours: the average is wrong")
-    seconds = clock.medians()
-    return {
-        "cpu_seconds": {**seconds, "server": seconds["add"] + seconds["re-randomise"] / clients},
-        "bytes_up": len(sent[0]),
-        "bytes_down": len(returned),
-        "largest_error": float(error.max()),
-        "weights_a_ciphertext": terms.codec.slots(public_key.bits),
-        "backend": cl.paillier.current_backend(),
-    }
+class Ours:
+    """Rounds with this package, all weights."""
+
+    def __init__(self, private_key: cl.PrivateKey, weights: int, clients: int) -> None:
+        self._key, self._counts = private_key, counts_of(clients)
+        self._terms = AveragingTerms(parties=clients, most_weight=1000)
+        self._models = [model(weights, client) for client in range(clients)]
+        self._clock = Stopwatch()
+        self._facts: dict[str, Any] = {}
+        # Tables that a key's first use makes are no part of a round.
+        for key in (private_key, private_key.public_key):
+            encrypt_weights(key, self._terms, {"w": self._models[0][:4000]}, 1)
+
+    def round(self) -> None:
+        key, terms, counts, run = self._key, self._terms, self._counts, self._clock.run
+        sent = []
+        for values, n in zip(self._models, counts, strict=True):
+            work = {"w": values}
+            sent.append(run("encrypt", lambda work=work, n=n: encrypt_weights(key, terms, work, n)))
+        first = {"w": self._models[0]}
+        run("encrypt with the public key", lambda: encrypt_weights(key.public_key, terms, first, counts[0]))
+        total = EncryptedSum(key.public_key, terms)
+        for part in sent:
+            run("add", lambda part=part: total.add(part))
+        returned = run("re-randomise", total.to_bytes)
+        average = run("decrypt", lambda: decrypt_average(key, terms, returned))
+        error = np.abs(average.weights["w"] - expected_average(self._models))
+        allowed = terms.tolerance(sum(counts), len(counts)) + np.finfo(np.float32).eps * np.abs(average.weights["w"])
+        if (error > allowed).any():
+            raise SystemExit("ours: the average is wrong")
+        self._facts = {"bytes_up": len(sent[0]), "bytes_down": len(returned), "largest_error": float(error.max())}
+
+    def figures(self) -> dict[str, Any]:
+        return {
+            "cpu_seconds": self._clock.medians(len(self._counts)),
+            **self._facts,
+            "weights_a_ciphertext": self._terms.codec.slots(self._key.public_key.bits),
+            "backend": cl.paillier.current_backend(),
+        }
 
 
-def python_paillier(private_key: cl.PrivateKey, weights: int, clients: int, sample: int) -> dict[str, Any]:
-    import phe
+class PythonPaillier:
+    """Rounds with python-paillier on a sample of the weights."""
 
-    public_key = phe.PaillierPublicKey(private_key.public_key.n)
-    secret = phe.PaillierPrivateKey(public_key, private_key.p, private_key.q)
-    counts, models = counts_of(clients), [model(sample, client) for client in range(clients)]
-    clock = Stopwatch()
-    for _ in range(REPEATS):
+    def __init__(self, private_key: cl.PrivateKey, weights: int, clients: int, sample: int) -> None:
+        import phe
+
+        self._public = phe.PaillierPublicKey(private_key.public_key.n)
+        self._secret = phe.PaillierPrivateKey(self._public, private_key.p, private_key.q)
+        self._counts, self._weights, self._sample = counts_of(clients), weights, sample
+        self._models = [model(sample, client) for client in range(clients)]
+        self._clock, self._version = Stopwatch(), phe.__version__
+        self._bytes = 2 * private_key.public_key.bits // 8 * weights
+
+    def round(self) -> None:
+        public, secret, counts, run = self._public, self._secret, self._counts, self._clock.run
         sent = [
-            clock.run("encrypt", lambda values=values, n=n: [public_key.encrypt(float(v) * n) for v in values])
-            for values, n in zip(models, counts, strict=True)
+            run("encrypt", lambda values=values, n=n: [public.encrypt(float(v) * n) for v in values])
+            for values, n in zip(self._models, counts, strict=True)
         ]
         total = sent[0]
         for part in sent[1:]:
-            total = clock.run("add", lambda total=total, part=part: [a + b for a, b in zip(total, part, strict=True)])
+            total = run("add", lambda total=total, part=part: [a + b for a, b in zip(total, part, strict=True)])
         # What hides the contributions that a ciphertext was made of.
-        clock.run("re-randomise", lambda total=total: [one.ciphertext(be_secure=True) for one in total])
-        average = clock.run("decrypt", lambda total=total: [secret.decrypt(one) / sum(counts) for one in total])
-        if np.abs(np.array(average) - expected_average(models)).max() > 1e-12:
+        run("re-randomise", lambda: [one.ciphertext(be_secure=True) for one in total])
+        average = run("decrypt", lambda: [secret.decrypt(one) / sum(counts) for one in total])
+        if np.abs(np.array(average) - expected_average(self._models)).max() > 1e-12:
             raise SystemExit("python-paillier: the average is wrong")
-    seconds = {name: value * weights / sample for name, value in clock.medians().items()}
-    size = 2 * private_key.public_key.bits // 8 * weights
-    return {
-        "version": phe.__version__,
-        "cpu_seconds": {**seconds, "server": seconds["add"] + seconds["re-randomise"] / clients},
-        "bytes_up": size,
-        "bytes_down": size,
-        "extrapolated_from_weights": sample,
-    }
+
+    def figures(self) -> dict[str, Any]:
+        medians = self._clock.medians(len(self._counts))
+        return {
+            "version": self._version,
+            "cpu_seconds": {name: value * self._weights / self._sample for name, value in medians.items()},
+            "bytes_up": self._bytes,
+            "bytes_down": self._bytes,
+            "extrapolated_from_weights": self._sample,
+        }
 
 
-def ckks(python: Path, weights: int, clients: int) -> dict[str, Any]:
-    script = Path(__file__).with_name("averaging_ckks.py")
-    words = [str(python), str(script), str(weights), str(clients), str(SEED)]
-    output = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-    # TenSEAL prints warnings before it.
-    return dict(json.loads(output.splitlines()[-1]))
+class Ckks:
+    """Rounds with TenSEAL, each in a process of the environment that has it."""
+
+    def __init__(self, python: Path, weights: int, clients: int) -> None:
+        script = Path(__file__).with_name("averaging_ckks.py")
+        self._words = [str(python), str(script), str(weights), str(clients), str(SEED)]
+        self._rounds: list[dict[str, Any]] = []
+
+    def round(self) -> None:
+        output = subprocess.run(self._words, check=True, capture_output=True, text=True).stdout
+        # TenSEAL prints warnings before it.
+        self._rounds.append(json.loads(output.splitlines()[-1]))
+
+    def figures(self) -> dict[str, Any]:
+        times = [one["cpu_seconds"] for one in self._rounds]
+        medians = {name: statistics.median(one[name] for one in times) for name in times[0]}
+        return {**self._rounds[-1], "cpu_seconds": medians}
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
@@ -145,23 +172,33 @@ def main() -> None:
     parser.add_argument("--weights", type=int, default=1_000_000)
     parser.add_argument("--clients", type=int, default=3)
     parser.add_argument("--bits", type=int, default=2048)
-    parser.add_argument("--sample", type=int, default=100, help="weights that python-paillier is measured on")
+    parser.add_argument("--sample", type=int, default=50, help="weights that python-paillier is measured on")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ckks-python", type=Path, metavar="PYTHON", help="an interpreter that has tenseal")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     os.environ["CIPHERLANE_THREADS"] = "1"
     _, private_key = cl.keygen(bits=options.bits)
-    results = {"Cipherlane, packed": ours(private_key, options.weights, options.clients)}
-    results["python-paillier, extrapolated"] = python_paillier(
-        private_key, options.weights, options.clients, options.sample
-    )
+    sides: dict[str, Ours | PythonPaillier | Ckks] = {
+        "Cipherlane, packed": Ours(private_key, options.weights, options.clients),
+        "python-paillier, extrapolated": PythonPaillier(private_key, options.weights, options.clients, options.sample),
+    }
     if options.ckks_python is not None:
-        results["TenSEAL CKKS as in FLARE"] = ckks(options.ckks_python, options.weights, options.clients)
+        sides["TenSEAL CKKS as in FLARE"] = Ckks(options.ckks_python, options.weights, options.clients)
+    for _ in range(options.rounds):
+        for side in sides.values():
+            side.round()
+    results = {name: side.figures() for name, side in sides.items()}
     print(f"{options.weights:,} float32 weights, {options.clients} clients, {options.bits}-bit keys; one core;")
     print("server: a client's share of adding and of what follows it")
     print(table(results))
     if options.json is not None:
-        settings = {"weights": options.weights, "clients": options.clients, "bits": options.bits}
+        settings = {
+            "weights": options.weights,
+            "clients": options.clients,
+            "bits": options.bits,
+            "rounds": options.rounds,
+        }
         document = {"environment": environment(), "settings": settings, "results": results}
         options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 

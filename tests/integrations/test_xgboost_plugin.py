@@ -1,7 +1,10 @@
-"""The encryption plugin for federated XGBoost, by the symbols that XGBoost loads: sums against plain arithmetic."""
+"""The encryption plugin for federated XGBoost: its symbols against plain arithmetic, and within XGBoost itself."""
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import re
 import struct
 import subprocess
 import sys
@@ -150,7 +153,7 @@ def changed(message: bytes, at: int, byte: int) -> bytes:
     return message[:at] + bytes([byte]) + message[at + 1 :]
 
 
-def test_wrong_settings_are_refused(library):
+def test_wrong_settings_are_refused(library, capfd):
     for settings, problem in [
         ({"name": "nvflare"}, "name: expected 'cipherlane'"),
         ({"key_bits": "many"}, "key_bits: expected a number of bits up to 4096, got 'many'"),
@@ -158,6 +161,8 @@ def test_wrong_settings_are_refused(library):
     ]:
         with pytest.raises(PluginError, match=problem):
             Party(library, **settings)
+        # XGBoost does not ask why there is no handle.
+        assert re.match(f"libcipherlane_xgboost: .*{problem}", capfd.readouterr().err)
     party = Party(library, key_bits=1024)
     with pytest.raises(PluginError, match="bits: expected a multiple of 256 from 2048"):
         party.encrypt(np.ones((2, 2), dtype=np.float32))
@@ -213,5 +218,39 @@ def test_wrong_input_is_refused_and_nothing_is_lost(active, passive):
     for name in ("BuildEncryptedHistHori", "SyncEncryptedHistHori"):
         with pytest.raises(PluginError, match=r"horizontal training: .*use FLARE's plugin"):
             active.call(name, None, 0, None, None)
+    # An objective with two outputs: XGBoost hands out all pairs at once.
+    twice = active.encrypt(np.concatenate([pairs, pairs]))
+    passive.sync_pairs(twice)
+    for party in (active, passive):
+        with pytest.raises(PluginError, match=r"one for each of 90 rows, got 180; .*one output"):
+            party.build(NODES)
+    passive.sync_pairs(active.encrypt(pairs))
+    own, others = active.build(NODES), passive.build(NODES)
     sums = active.sync_histograms(own + others).reshape(2, len(NODES), -1, 2)
     np.testing.assert_array_equal(sums[1], plain_sums(fixed_point(pairs), bins_of([1]), 1 / SCALE))
+
+
+# ---- within XGBoost ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def figures(library, tmp_path_factory):
+    """What examples/xgboost/run.py finds, which compares trees with those of XGBoost without encryption."""
+    if importlib.util.find_spec("xgboost") is None:
+        pytest.skip("no xgboost; docs/integrations/xgboost.md says which one to build, and how")
+    path = tmp_path_factory.mktemp("figures") / "figures.json"
+    arguments = [str(ROOT / "examples" / "xgboost" / "run.py"), str(library), "--rounds", "3", "--json", str(path)]
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
+    if "says which one to build" in done.stderr:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(path.read_text())
+
+
+def test_xgboost_makes_the_same_trees_as_without_encryption(figures):
+    assert set(figures["apart"]) == {"pooled", "in the clear"} and figures["trees"] == 3
+    assert max(figures["apart"].values()) < 1e-5
+
+
+def test_gradients_do_not_cross_in_the_clear(figures):
+    assert figures["gradients_seen"] == {"in the clear": True, "encrypted": False}

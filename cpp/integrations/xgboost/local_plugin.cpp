@@ -46,14 +46,12 @@ void LocalPlugin::reset(const std::uint32_t* cuts, std::size_t cut_count, const 
 
 void LocalPlugin::check_rows(const Rows& rows) const {
   const std::size_t known = bins_.size() / (cuts_.size() - 1);
-  const std::size_t with_pairs = is_active() ? pairs_.size() / 2 : encrypted_rows_;
   for (std::size_t i = 0; i < rows.count; ++i)
-    if (rows.ids[i] >= known || rows.ids[i] >= with_pairs)
-      throw std::invalid_argument("ridx[" + std::to_string(i) + "]: expected a row below " +
-                                  std::to_string(std::min(known, with_pairs)) + ", got " + std::to_string(rows.ids[i]) +
-                                  "; do all parties have the same rows?");
-  if (rows.count > with_pairs)
-    throw std::invalid_argument("ridx: expected each of " + std::to_string(with_pairs) + " rows once, got " +
+    if (rows.ids[i] >= known)
+      throw std::invalid_argument("ridx[" + std::to_string(i) + "]: expected a row below " + std::to_string(known) +
+                                  ", got " + std::to_string(rows.ids[i]));
+  if (rows.count > known)
+    throw std::invalid_argument("ridx: expected each of " + std::to_string(known) + " rows once, got " +
                                 std::to_string(rows.count));
 }
 
@@ -92,6 +90,14 @@ const Bytes& LocalPlugin::build_histograms(const std::vector<Rows>& nodes) {
   if (cuts_.empty()) throw std::invalid_argument("histograms: expected a histogram context first, got none");
   if (!is_active() && encrypted_rows_ == 0)
     throw std::invalid_argument("histograms: expected encrypted gradients first, got none");
+  // XGBoost hands out the pairs of all outputs at once, and asks for the trees of each without saying which it is.
+  const std::size_t rows_known = bins_.size() / (cuts_.size() - 1);
+  const std::size_t with_pairs = is_active() ? pairs_.size() / 2 : encrypted_rows_;
+  if (with_pairs != rows_known)
+    throw std::invalid_argument("gradient pairs: expected one for each of " + std::to_string(rows_known) +
+                                " rows, got " + std::to_string(with_pairs) +
+                                "; all parties need the same rows, and an objective has to have one output: train a "
+                                "model for each class in place of multi:softprob");
   for (const Rows& rows : nodes) check_rows(rows);
   if (is_active()) {
     histograms_.assign(2 * bins() * nodes.size(), 0.0);

@@ -1,6 +1,6 @@
 // The symbols that XGBoost's federated learning looks for (plugin/federated/federated_plugin.h of XGBoost). Each
 // returns 0, or 1 with a message in FederatedPluginErrorMsg; an exception never crosses them.
-#include <memory>
+#include <cstdio>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -94,6 +94,8 @@ CIPHERLANE_EXPORT void* FederatedPluginCreate(int argc, char const** argv) {
     return static_cast<LocalPlugin*>(new PaillierPlugin(settings_from(argc, argv)));
   } catch (const std::exception& error) {
     last_error = error.what();
+    // XGBoost says that there is no handle, and does not ask why.
+    std::fprintf(stderr, "libcipherlane_xgboost: %s\n", error.what());
     return nullptr;
   }
 }
@@ -109,11 +111,11 @@ CIPHERLANE_EXPORT int FederatedPluginEncryptGPairs(void* handle, float const* in
 }
 
 CIPHERLANE_EXPORT int FederatedPluginSyncEncryptedGPairs(void* handle, std::uint8_t const* in_gpair,
-                                                         std::size_t n_bytes, std::uint8_t const** out_gpair,
+                                                         std::size_t n_bytes, std::uint8_t** out_gpair,
                                                          std::size_t* n_out) {
   return guarded(handle, [&](LocalPlugin& plugin) {
     plugin.sync_pairs(in_gpair, n_bytes);
-    *out_gpair = in_gpair;
+    *out_gpair = const_cast<std::uint8_t*>(in_gpair);
     *n_out = n_bytes;
   });
 }
