@@ -121,6 +121,14 @@ def models_elsewhere(run: Path) -> dict[str, str]:
     return {name: facts["files"][name] for name in facts.get("elsewhere", ()) if name not in here}
 
 
+def check_kept_here(run: Path) -> None:
+    """Raise `ValueError` if the model files of a run are kept at the sites that made them."""
+    if models_elsewhere(run):
+        raise ValueError(
+            f"{run}: this run keeps its model at the sites that trained it; score there with --engine nvflare --kit KIT"
+        )
+
+
 def versions(root: Path) -> list[Version]:
     """Return the versions of the complete runs in a directory, parents before children and older before newer."""
     if not root.is_dir():
