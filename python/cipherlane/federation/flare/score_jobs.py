@@ -108,8 +108,8 @@ def score_on_sites(
     kit
         The administrator's startup kit.
     out
-        Where the coordinator's part goes: the number of rows, a mixture's likelihood of them, the transcript. The guest's site keeps
-        the scores, in ``scores/NAME`` with the name of this directory.
+        Where the coordinator's part goes: the number of rows, a mixture's likelihood of them, the transcript. The
+        guest's site keeps the scores, in ``scores/NAME`` with the name of this directory.
     tell
         Called as for `train`.
 

@@ -149,9 +149,7 @@ class FlareScorer:
         )
         rows, log_likelihood = score_over_engine(plan, engine, version)
         # Last: whoever waits for the result takes it that all is written.
-        write_json(
-            result / SCORES_FILE, {"version": version.digest, "rows": rows, "log_likelihood": log_likelihood}
-        )
+        write_json(result / SCORES_FILE, {"version": version.digest, "rows": rows, "log_likelihood": log_likelihood})
 
 
 @contextmanager
