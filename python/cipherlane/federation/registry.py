@@ -18,7 +18,7 @@ from cipherlane.federation.run_store import (
     METRICS_FILE,
     MODELS_DIRECTORY,
     PLAN_FILE,
-    check_complete,
+    check_trained,
     write_json,
 )
 from cipherlane.files import told
@@ -89,7 +89,7 @@ def version_of(run: Path) -> Version:
     ValueError
         The run is not complete or has no version, or its plan or a model file was changed.
     """
-    version = _stated(check_complete(run))
+    version = _stated(check_trained(run))
     files = _file_digests(run)
     stated = version.facts["files"]
     # Whoever keeps a file elsewhere checks it there.

@@ -343,6 +343,21 @@ def check_complete(run: Path) -> Path:
     return run
 
 
+def check_trained(run: Path) -> Path:
+    """Return `run` if it is the directory of a complete run that trained a model.
+
+    Raises
+    ------
+    ValueError
+        It is none, as for `check_complete`, or a binning.
+    """
+    if plan_of(check_complete(run)).binning is not None:
+        raise ValueError(
+            f"{run}: a binning, which trains no model; `cipherlane transform` applies its bins to new rows"
+        )
+    return run
+
+
 def plan_of(run: Path) -> Plan:
     """Return the plan of a run, with relative paths taken from where it was read first."""
     base = read_json(run / RUN_FILE).get("base") if (run / RUN_FILE).is_file() else None

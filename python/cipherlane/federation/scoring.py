@@ -20,7 +20,7 @@ from cipherlane.federation.plan import PartyPlan, Plan, RequirementsPlan
 from cipherlane.federation.registry import check_kept_here, party_block
 from cipherlane.federation.responder import Responder
 from cipherlane.federation.run_session import notices_of
-from cipherlane.federation.run_store import check_complete, model_file, plan_of
+from cipherlane.federation.run_store import check_trained, model_file, plan_of
 from cipherlane.federation.sealed_state import PreparedTable
 from cipherlane.vertical.exchange import needed
 from cipherlane.vertical.tables import read_csv
@@ -64,7 +64,7 @@ def score_run(run: Path, data: Mapping[str, Path], *, transcript: Transcript | N
     transcript
         Where to record the messages.
     """
-    plan = plan_of(check_complete(run))
+    plan = plan_of(check_trained(run))
     names = [party.name for party in plan.parties]
     if plan.is_horizontal:
         return _score_alone(run, names, data)
