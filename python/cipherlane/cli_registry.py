@@ -64,6 +64,7 @@ def _add_version(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
+    from cipherlane.federation.plan import LOGISTIC
     from cipherlane.federation.registry import lineage, selected, versions
 
     found = versions(options.runs)
@@ -76,10 +77,11 @@ def _list(options: argparse.Namespace) -> int:
         facts = version.facts
         mark = "*" if version.digest == chosen else " "
         came = " < ".join(digest[:_SHOWN_DIGITS] for digest in lineage(version, found)) or "began anew"
+        components = "" if facts["algorithm"] == LOGISTIC else f"{facts['components']} components, "
         print(
-            f"{mark} {version.digest[:_SHOWN_DIGITS]}  {version.run}: {facts['components']} components, "
-            f"{facts['algorithm']}, {facts['iterations']} iterations, mean log-likelihood "
-            f"{facts['log_likelihood']:.6f}, {facts['finished']}; {came}"
+            f"{mark} {version.digest[:_SHOWN_DIGITS]}  {version.run}: {components}{facts['algorithm']}, "
+            f"{facts['iterations']} iterations, mean log-likelihood {facts['log_likelihood']:.6f}, "
+            f"{facts['finished']}; {came}"
         )
     return 0
 
@@ -89,9 +91,9 @@ def _show(options: argparse.Namespace) -> int:
     from cipherlane.federation.logistic_scoring import is_logistic_run
     from cipherlane.federation.models import load_models
     from cipherlane.federation.registry import models_elsewhere
-    from cipherlane.federation.run_store import MODELS_DIRECTORY, check_complete
+    from cipherlane.federation.run_store import MODELS_DIRECTORY, check_trained
 
-    files = sorted((check_complete(options.run) / MODELS_DIRECTORY).glob("*.npz"))
+    files = sorted((check_trained(options.run) / MODELS_DIRECTORY).glob("*.npz"))
     elsewhere = models_elsewhere(options.run)
     if not files and not elsewhere:
         raise ValueError(f"{options.run}: the run has no model files; they were removed")

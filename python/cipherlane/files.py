@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from cipherlane.errors import StorageError
 
@@ -41,6 +44,8 @@ def make_directory(path: Path, mode: int = 0o777) -> None:
 def write_whole(path: Path, content: bytes | str, *, mode: int = PUBLIC) -> None:
     """Write `content` to `path`: a crash, a kill or a full disk leaves what was there before, or all of it.
 
+    Of several that write at once, each writes its whole file, one after the other.
+
     Raises
     ------
     StorageError
@@ -48,12 +53,13 @@ def write_whole(path: Path, content: bytes | str, *, mode: int = PUBLIC) -> None
     """
     unfinished = path.with_name(path.name + _UNFINISHED_SUFFIX)
     with told(path):
-        try:
-            _write(unfinished, content, mode)
-            os.replace(unfinished, path)
-        except OSError:
-            unfinished.unlink(missing_ok=True)
-            raise
+        with os.fdopen(_held(unfinished, mode), "wb") as stream:
+            try:
+                _write(stream, content)
+                os.replace(unfinished, path)
+            except OSError:
+                unfinished.unlink(missing_ok=True)
+                raise
         _flush_directory(path.parent)
 
 
@@ -65,7 +71,8 @@ def create_whole(path: Path, content: bytes | str, *, mode: int = PUBLIC) -> boo
     unfinished = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}{_UNFINISHED_SUFFIX}")
     with told(path):
         try:
-            _write(unfinished, content, mode)
+            with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as stream:
+                _write(stream, content)
             os.link(unfinished, path)
         except FileExistsError:
             return False
@@ -89,13 +96,43 @@ def drop_unfinished_line(path: Path) -> None:
             stream.truncate(content.rfind(b"\n") + 1)
 
 
-def _write(path: Path, content: bytes | str, mode: int) -> None:
-    data = content.encode() if isinstance(content, str) else content
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
+def take_lock(descriptor: int, operation: int) -> None:
+    """Take the operating system's lock (`fcntl.flock`) on an open file, where its file system has any."""
+    try:
+        fcntl.flock(descriptor, operation)
+    except OSError as error:
+        # Network and user-space file systems may lack locks, or have them for files open to writing alone.
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF):
+            raise
+
+
+def _held(path: Path, mode: int) -> int:
+    """Return a descriptor of an empty file at `path`, which nobody else writes until it is closed."""
+    while True:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, mode)
+        try:
+            take_lock(descriptor, fcntl.LOCK_EX)
+            # Whoever held it may have given it its name, or removed it, meanwhile.
+            if _is_at(descriptor, path):
+                os.ftruncate(descriptor, 0)
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _write(stream: BinaryIO, content: bytes | str) -> None:
+    stream.write(content.encode() if isinstance(content, str) else content)
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 def _flush_directory(path: Path) -> None:

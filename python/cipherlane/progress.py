@@ -19,7 +19,7 @@ _STAGES = {
     "agree": "asking each party what it has (the first time here this compiles numerical kernels)",
     "match": "matching rows by id",
     "key": "making the key pair",
-    "start": "choosing initial responsibilities",
+    "start": "settling what training starts from",
     "finish": "writing models and report",
     "score": "letting each party apply its block to its rows, and adding the encrypted parts",
     "complete": "this run is complete; there is nothing left to do",

@@ -128,9 +128,11 @@ def test_cuts_of_ones_own_and_bins_without_rows_are_merged():
     binner = WoeBinner(cuts={0: [-5.0, 9.5, 19.5, 100.0]}).fit(x.reshape(-1, 1), y)
     assert binner.fitted_.columns[0].bins.cuts == (9.5, 19.5)
     assert binner.tables_[0].events.sum() == 20
-    for bad in ([1.0, 1.0], [2.0, 1.0], [1.0, np.nan], ["a"], "12"):
+    for bad in ([1.0, 1.0], [2.0, 1.0], [1.0, np.nan], ["a"], "12", 3.0):
         with pytest.raises(ValueError, match="expected cuts"):
             WoeBinner(cuts={0: bad}).fit(x.reshape(-1, 1), y)
+    with pytest.raises(ValueError, match="cuts: the column '0' holds categories, which are not cut"):
+        WoeBinner(cuts={0: [9.5]}, categorical=[0]).fit(x.reshape(-1, 1), y)
 
 
 # ---- evidence --------------------------------------------------------------------------------------------------
@@ -323,6 +325,7 @@ def test_missing_values_have_a_bin_join_the_largest_or_are_refused():
         ([1] * 20, "every row has the label 1"),
         ([0, 1, 2] + [0] * 17, "expected two different ones, got 3"),
         ([0.0, 1.0, np.nan] + [0.0] * 17, "one is missing"),
+        ([None, 0] * 10, "one is missing"),
         ([2, 3] * 10, "expected the event 1"),
         ([0, 1] * 9, "expected 20 labels"),
     ],
@@ -339,8 +342,18 @@ def test_selection_by_threshold_by_number_and_by_both():
     assert select(values, top=1).tolist() == [True, False, False, False, False]
     assert select(values, threshold=0.2, top=4).tolist() == [True, False, True, False, True]
     assert select(values, threshold=0.0, top=2).tolist() == [True, False, True, False, False]
-    with pytest.raises(ValueError, match="top"):
-        select(values, top=0)
+    for top in (0, 1.5, True, "2"):
+        with pytest.raises(ValueError, match="top: expected an integer of at least 1"):
+            select(values, top=top)
+    for threshold in (np.nan, np.inf, "0.1"):
+        with pytest.raises(ValueError, match="threshold: expected a finite number"):
+            select(values, threshold=threshold)
+
+
+def test_numbers_of_numpys_are_numbers(breast):
+    x, y = breast
+    searched = WoeBinner(bins=np.int64(6), least_rows=np.int32(5), top=np.int64(4)).fit(x, y)
+    assert searched.fitted_ == WoeBinner(bins=6, top=4).fit(x, y).fitted_
 
 
 # ---- the estimator ---------------------------------------------------------------------------------------------
@@ -396,6 +409,15 @@ def test_every_form_of_missing_cell_of_a_frame_is_one():
     assert np.array_equal(WoeBinner(bins=3, categorical=["c"]).fit(nullable, y).transform(nullable), expected)
 
 
+def test_a_binning_that_was_kept_takes_frames_with_missing_cells():
+    pandas = pytest.importorskip("pandas")
+    group = ["a", "b", None, float("nan")] * 10
+    frame = pandas.DataFrame({"age": [*range(39), None], "group": pandas.Series(group, dtype=object)})
+    binner = WoeBinner(bins=3, least_rows=2, categorical=["group"]).fit(frame, [0, 1, 1, 0] * 10)
+    kept = FittedBinning.from_json(binner.fitted_.to_json())
+    assert np.array_equal(kept.transform(frame), binner.transform(frame))
+
+
 def test_a_binning_that_was_kept_transforms_alike(breast):
     x, y = breast
     binner = WoeBinner(bins=6, top=4).fit(x, y)
@@ -404,6 +426,8 @@ def test_a_binning_that_was_kept_transforms_alike(breast):
     assert np.array_equal(again, binner.transform(x)) and again.shape == (569, 4)
     index = kept.transform({str(j): x[:, j] for j in range(10)}, "index")
     assert set(np.unique(index)) == set(range(6))
+    with pytest.raises(ValueError, match=r"0: row 3: expected a finite number, got inf; correct it"):
+        kept.transform({str(j): np.array([0.0, 1.0, np.inf]) for j in range(10)})
 
 
 @pytest.mark.parametrize(

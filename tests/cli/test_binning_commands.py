@@ -122,6 +122,10 @@ def test_the_page_of_a_coordinator_elsewhere_and_of_changed_files(binned: Path) 
         path.write_text(kept)
 
 
-def test_versions_of_models_pass_over_a_binning(binned: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["models", "list", str(binned.parent)]) in (0, 1)
-    assert "Traceback" not in capsys.readouterr().err
+def test_a_binning_is_no_model_and_says_what_applies_it(binned: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "list", str(binned.parent)]) == 1
+    assert "no finished run lies there; `cipherlane train PLAN" in capsys.readouterr().err
+    for command in (["models", "show"], ["models", "select"], ["score", "--data=guest=g.csv"]):
+        assert main([*command, str(binned)]) == 1
+        expected = f"{binned}: a binning, which trains no model; `cipherlane transform` applies its bins to new rows"
+        assert expected in capsys.readouterr().err

@@ -304,21 +304,25 @@ def test_the_plan_in_the_help_trains(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_rotate_key_seals_a_run_s_files_anew_and_not_while_it_runs(
     example_plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out, refused = tmp_path / "run", []
+    out, refused, own = tmp_path / "run", [], tmp_path / "own"
+    plan = example_plan.with_name("own.toml")
+    plan.write_text(example_plan.read_text().replace('"host.csv"', f'"host.csv"\ndirectory = "{own}"'))
     guest = tmp_path / "run.partial" / "parties" / "guest"
 
     def stop(event: Progress) -> None:
         if event.record is not None and event.record.round == 2:
-            refused.append(_fails(capsys, "rotate-key", str(guest)))
+            refused.extend(_fails(capsys, "rotate-key", str(directory)) for directory in (guest, own))
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        train(example_plan, out, progress=stop)
+        train(plan, out, progress=stop)
     assert "is working on this run" in refused[0]
+    assert f"{own / next(path.name for path in own.iterdir() if path.is_dir())}: a run is using" in refused[1]
     key = (guest / "seal.key").read_bytes()
     assert main(["rotate-key", str(guest)]) == 0
     assert "4 files below" in capsys.readouterr().out
+    assert main(["rotate-key", str(own)]) == 0
     assert (guest / "seal.key").read_bytes() != key
-    assert train(example_plan, out, resume=True).converged
+    assert train(plan, out, resume=True).converged
     assert "no such directory" in _fails(capsys, "rotate-key", str(tmp_path / "none"))
     assert "expected the file of a key, found none" in _fails(capsys, "rotate-key", str(tmp_path))

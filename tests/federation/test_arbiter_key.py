@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cipherlane.errors import ProtocolError
-from cipherlane.federation import Progress, load_plan, score_run, train
+from cipherlane.federation import Progress, load_plan, predict_run, score_run, train
 from cipherlane.federation.engine import LocalEngine
 from cipherlane.federation.flare.calls import RoleOrder
 from cipherlane.federation.flare.role_host import RoleHost
@@ -67,6 +67,18 @@ def test_the_arbiters_own_key_is_used_and_named(
     scores = score_run(run.directory, {name: tmp_path / f"{name}.csv" for name in ("guest", "host1")})
     with (tmp_path / "guest.csv").open() as stream:
         assert len(scores.ids) == sum(1 for _ in csv.reader(stream)) - 1
+
+
+def test_a_logistic_regression_of_the_arbiters_own_key_predicts_without_it(tmp_path: Path, plan: Path) -> None:
+    text = plan.read_text().replace("[privacy]\nresponsibility_decimals = -1\n", "")
+    text = text.replace("components = 3\nseed = 1\n", 'algorithm = "logistic-regression"\n')
+    plan.write_text(text.replace("max_iterations = 6", "max_iterations = 1"))
+    run = train(plan, tmp_path / "run")
+    (tmp_path / FILE).unlink()
+    found = predict_run(run.directory, {name: tmp_path / f"{name}.csv" for name in ("guest", "host1")})
+    with (run.directory / "predictions.csv").open(newline="") as stream:
+        trained = [float(row["predict_score"]) for row in csv.DictReader(stream)]
+    assert found.probabilities == pytest.approx(trained, abs=1e-5)
 
 
 @pytest.mark.skipif(bool(missing_packages()), reason=f"not installed: {', '.join(missing_packages())}")

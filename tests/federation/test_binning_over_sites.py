@@ -11,8 +11,10 @@ from same_run import check_same
 
 from cipherlane.errors import ProtocolError
 from cipherlane.federation import Progress, bin_columns, binning_coordinator, bins_of, load_plan, transform_rows
+from cipherlane.federation.binning_transform import keep_section
 from cipherlane.federation.flare.calls import RoleOrder
 from cipherlane.federation.flare.role_host import RoleHost
+from cipherlane.federation.plan import PartyPlan
 from cipherlane.ledger import missing_packages
 from cipherlane.report import render_page
 
@@ -69,6 +71,17 @@ def test_sites_find_what_one_process_finds_and_apply_it_each_by_itself(
         bins_of(_own(tmp_path, "guest"), "host1")
     page = render_page(run.directory)
     assert "lie with the guest alone" in page and "unknown kind" not in page
+
+
+def test_parties_that_share_a_sites_directory_keep_a_section_each(tmp_path: Path) -> None:
+    for name, role in (("guest", "guest"), ("host1", "host")):
+        keep_section(tmp_path, PartyPlan(name, role, Path("data.csv"), id_column=f"{name}s"), "0" * 32)
+    for name in NAMES:
+        # Their bins are asked for, which are not there.
+        with pytest.raises(ValueError, match=rf"parties/{name}/binning\.sealed: expected a sealed file, found none"):
+            bins_of(tmp_path, name)
+    with pytest.raises(ValueError, match="party: expected 'guest' or 'host1', whose site this is, got 'host2'"):
+        bins_of(tmp_path, "host2")
 
 
 @pytest.mark.skipif(bool(missing_packages()), reason=f"not installed: {', '.join(missing_packages())}")

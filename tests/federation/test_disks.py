@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from same_run import check_same
 import cipherlane as cl
 from cipherlane.errors import StorageError
 from cipherlane.federation import train
+from cipherlane.files import write_whole
 from cipherlane.ledger import missing_packages
 
 WritePlan = Callable[..., Path]
@@ -137,3 +139,20 @@ def _refused(before: list[str], plan: Path, out: Path) -> str:
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr
+
+
+def test_several_that_write_one_file_at_once_each_write_it_whole(tmp_path: Path) -> None:
+    writers, path = 4, tmp_path / "file"
+    contents = {bytes([65 + number]) * (1000 + 400 * number) for number in range(writers)}
+
+    def write(content: bytes) -> set[bytes]:
+        found = set()
+        for _ in range(12):
+            write_whole(path, content)
+            found.add(path.read_bytes())
+        return found
+
+    with ThreadPoolExecutor(writers) as pool:
+        seen = set().union(*pool.map(write, contents))
+    assert seen <= contents
+    assert [left.name for left in tmp_path.iterdir()] == ["file"]

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from cipherlane.errors import ProtocolError
-from cipherlane.federation import Progress, Run, load_plan, train
+from cipherlane.federation import Progress, Run, load_plan, predict_run, train
 from cipherlane.federation.flare.calls import RoleOrder
 from cipherlane.federation.flare.role_host import RoleHost
 from cipherlane.ledger import missing_packages
 from cipherlane.report import render_page
 
-from sites_in_process import Line, train_over
+from sites_in_process import Line, score_over, train_over
 
 WritePlan = Callable[..., Path]
 NAMES = ("arbiter", "guest", "host1")
@@ -79,15 +79,31 @@ def test_parties_with_the_same_columns_train_over_sites(tmp_path: Path, same_col
     )
 
 
-def test_a_logistic_regression_is_trained_over_sites(tmp_path: Path, write_plan: WritePlan) -> None:
+def test_a_logistic_regression_is_trained_and_predicts_over_sites(tmp_path: Path, write_plan: WritePlan) -> None:
     plan = write_plan()
     text = plan.read_text().replace("[privacy]\nresponsibility_decimals = -1\n", "[logistic]\nbatch_rows = 60\n")
     plan.write_text(text.replace("components = 3\nseed = 1\n", 'algorithm = "logistic-regression"\n'))
     local = train(plan, tmp_path / "local")
-    run = train_over(plan, tmp_path / "out", _sites(tmp_path))
+    run = train_over(plan, tmp_path / "runs" / "first", _sites(tmp_path))
     assert _trajectory(run) == _trajectory(local)
     files = {"models/guest.npz": "guest", "models/host1.npz": "host1", "predictions.csv": "guest"}
     _assert_same_models(tmp_path, local, files)
+    data = {name: tmp_path / f"{name}.csv" for name in ("guest", "host1")}
+    lines = data["guest"].read_text().splitlines()
+    new = tmp_path / "sites" / "guest" / "new.csv"
+    for labelled in (True, False):
+        kept = lines if labelled else [",".join(line.split(",")[:1] + line.split(",")[2:]) for line in lines]
+        new.write_text("\n".join(kept))
+        predict_run(local.directory, {**data, "guest": new}).write(tmp_path / "expected.csv")
+        files = {"guest": "new.csv", "host1": "host1.csv"}
+        sites = {name: Line(RoleHost(name, tmp_path / "sites" / name)) for name in NAMES}
+        assert score_over(run.directory, files, sites) == (120, None)
+        found = tmp_path / "sites" / "guest" / "scores" / "new" / "predictions.csv"
+        assert found.read_bytes() == (tmp_path / "expected.csv").read_bytes()
+        assert not (tmp_path / "sites" / "host1" / "scores").exists()
+        shutil.rmtree(found.parent)
+    with pytest.raises(ValueError, match=r"keeps its model at the sites that trained it; .*--engine nvflare --kit"):
+        predict_run(run.directory, data)
     page = render_page(run.directory)
     assert "Predictions lie with the guest alone" in page and "unknown kind" not in page
     page = render_page(local.directory)

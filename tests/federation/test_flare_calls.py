@@ -19,6 +19,7 @@ from cipherlane.federation.flare.role_host import RoleHost
 from cipherlane.federation.plan import ALGORITHM, PartyPlan
 from cipherlane.vertical.messages import pack, unpack
 from cipherlane.vertical.seal_keys import FileKey
+from cipherlane.vertical.sealed_files import rotate
 from cipherlane.vertical.sealing import BoxKey
 
 from sites_in_process import Line, train_over
@@ -171,6 +172,16 @@ def test_a_call_made_again_while_it_is_worked_on_waits_for_the_one_reply(opened:
     for thread in threads:
         thread.join()
     assert len(replies) == 8 and len(set(replies)) == 1
+
+
+def test_a_sites_keys_are_not_changed_while_it_uses_them(opened: RoleHost, tmp_path: Path) -> None:
+    own = tmp_path / "runs" / "first" / "parties" / "guest"
+    with pytest.raises(ValueError, match=r"parties/guest: a run is using these files; wait until it has ended"):
+        rotate(own, FileKey(own / "seal.key"))
+    party = PartyPlan("guest", "guest", Path("guest.csv"), label_column="y")
+    order = RoleOrder(b"t" * 16, "second", "1" * 32, False, ALGORITHM, "guest", "guest", False, party)
+    assert unpack(opened.open_role("server", order.to_bytes()), "noted", "failure").kind == "noted"
+    assert rotate(own, FileKey(own / "seal.key")) == 1
 
 
 @pytest.mark.parametrize("path", ["../guest.csv", "/etc/passwd", "a/../../guest.csv", "link/guest.csv"])

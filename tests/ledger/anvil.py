@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +19,8 @@ VERSION = "1.7.1"
 INSTALLED = ROOT / "build" / f"anvil-{VERSION}"
 _PROGRAM = Path("node_modules") / ".bin" / "anvil"
 _INSTALL_SECONDS = 300
+_START_SECONDS = 120.0
+_TRIES = 3
 
 
 class NotAvailable(Exception):
@@ -82,27 +84,43 @@ def _install() -> Path:
 @contextmanager
 def node(*options: str) -> Iterator[str]:
     """Run a node on this machine, whose blocks cost nothing, and give its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [program(), "--port", str(port), "--hardfork", "london", "--gas-price", "0"]
-    command += ["--block-base-fee-per-gas", "0", "--silent", *options]
-    nothing = subprocess.DEVNULL
-    with subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True) as process:
+    process, port = _started(options)
+    with process:
         try:
-            _wait_for(port, process)
             yield f"http://127.0.0.1:{port}"
         finally:
-            # npm puts a program of its own before it, which would leave it behind.
-            os.killpg(process.pid, signal.SIGKILL)
+            _end(process)
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
+def _started(options: tuple[str, ...]) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a node on a free port; on another where somebody else took that one first."""
+    nothing = subprocess.DEVNULL
+    for _ in range(_TRIES):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = [program(), "--port", str(port), "--hardfork", "london", "--gas-price", "0"]
+        command += ["--block-base-fee-per-gas", "0", "--silent", *options]
+        process = subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
+        if _listens(process, port):
+            return process, port
+        _end(process)
+        process.wait()
+    raise RuntimeError(f"anvil ended with {process.returncode}; run it by hand to see why")
+
+
+def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until a node listens; False if it ends before."""
+    until = time.monotonic() + _START_SECONDS
+    while process.poll() is None and time.monotonic() < until:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        if process.poll() is not None:
-            raise RuntimeError(f"anvil ended with {process.returncode}; run it by hand to see why")
+                return process.poll() is None
         time.sleep(0.05)
-    raise RuntimeError("anvil does not listen")
+    return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    # npm puts a program of its own before it, which would leave it behind. It may have ended by itself.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -85,7 +85,7 @@ class Desk:
         self.propose(rounds)
         for name in ("guest", "lab"):
             self.do(name, "registerDataset", LABEL, b"d" * 32)
-            self.do(name, "setAccess", self.dataset(name), self.plan, int(time.time()) + 100)
+            self.do(name, "setAccess", self.dataset(name), self.plan, int(time.time()) + 10_000)
             self.do(name, "acceptPlan", self.plan, PLAN_HASH, self.dataset(name))
         for name in ("arbiter", "coordinator"):
             self.do(name, "acceptPlan", self.plan, PLAN_HASH, bytes(32))
@@ -192,7 +192,7 @@ def test_a_data_party_accepts_with_its_own_data_set_and_live_access_only(desk: D
     desk.refuses("no access", "guest", "acceptPlan", desk.plan, PLAN_HASH, own)
     desk.do("guest", "setAccess", own, desk.plan, int(time.time()) - 1)
     desk.refuses("no access", "guest", "acceptPlan", desk.plan, PLAN_HASH, own)
-    desk.do("guest", "setAccess", own, desk.plan, int(time.time()) + 100)
+    desk.do("guest", "setAccess", own, desk.plan, int(time.time()) + 10_000)
     assert desk.contract.read("authorised", own, desk.plan)
     assert not desk.contract.read("authorised", own, b"other plan".ljust(32))
     desk.refuses("another plan", "guest", "acceptPlan", desk.plan, b"x" * 32, own)
@@ -213,7 +213,7 @@ def test_rounds_are_committed_in_order_by_parties_with_access(desk: Desk) -> Non
     desk.refuses("not a party", "stranger", "commit", desk.plan, 0, LABEL, LABEL, 1)
     desk.do("guest", "setAccess", desk.dataset("guest"), desk.plan, 0)
     desk.refuses("access revoked or expired", "guest", "commit", desk.plan, 1, LABEL, LABEL, 1)
-    desk.do("guest", "setAccess", desk.dataset("guest"), desk.plan, int(time.time()) + 100)
+    desk.do("guest", "setAccess", desk.dataset("guest"), desk.plan, int(time.time()) + 10_000)
     desk.do("guest", "commit", desk.plan, 1, LABEL, LABEL, 1)
     desk.refuses("round is past the plan", "guest", "commit", desk.plan, 2, LABEL, LABEL, 1)
 

@@ -210,7 +210,7 @@ def test_clocks_apart_are_waited_for_or_named(genesis: Genesis, monkeypatch: pyt
         patched.setattr("eth.consensus.clique._utils.eth_now", lambda: int(now) + 1000)
         raw = follower.seal([])
     with pytest.raises(
-        LedgerError, match=r"block 2: sealed by a clock (4..|500) s ahead of ours; set the members' clocks"
+        LedgerError, match=r"block 2: sealed by a clock ([1-4]..|500) s ahead of ours; set the members' clocks"
     ):
         follower_of_both = chain.next(turns=0)
         if follower_of_both.head.number == 0:

@@ -73,6 +73,8 @@ def test_what_does_not_fit_is_named(keys) -> None:
         (np.zeros((2, 1), dtype=int), {"nodes": np.array([0, 2]), "node_count": 2}, "nodes: expected less than 2"),
         (np.zeros((2, 1), dtype=int), {"nodes": np.array([0.0, 1.0])}, "nodes: expected 2 integers"),
         (np.zeros((2, 1), dtype=int), {"node_count": 0}, "node_count"),
+        (np.zeros((2, 1), dtype=int), {"node_count": 2}, "nodes: expected each row's node of 2, got none"),
+        (np.zeros((2, 0), dtype=int), {}, "with a column or more"),
     ]:
         with pytest.raises(ValueError, match=said):
             gradient_histograms(pairs, indices, 2, **named)
@@ -80,5 +82,7 @@ def test_what_does_not_fit_is_named(keys) -> None:
         encrypt_gradients(keys[1], [200.0, 0.0], [0.1, 0.2])
     with pytest.raises(ValueError, match="finite"):
         encrypt_gradients(keys[1], [np.nan, 0.0], [0.1, 0.2])
-    with pytest.raises(ValueError, match=r"must match exactly"):
+    with pytest.raises(ValueError, match=r"gradients, hessians: expected one of each a row, got shapes \(1,\) and"):
         encrypt_gradients(keys[1], [0.0], [0.1, 0.2])
+    with pytest.raises(ValueError, match="rows: expected at least 1, got 0"):
+        encrypt_gradients(keys[1], [0.5], [0.1], rows=0)

@@ -64,9 +64,13 @@ class NumericBins:
         Raises
         ------
         ValueError
-            A value is missing, and there were none when the bins were formed.
+            A value is infinite; or one is missing, and there were none when the bins were formed.
         """
         numbers = np.asarray(values, dtype=np.float64)
+        infinite = np.isinf(numbers)
+        if infinite.any():
+            row = int(np.argmax(infinite))
+            raise ValueError(f"{column}: row {row + 1}: expected a finite number, got {numbers[row]}; correct it")
         found = np.searchsorted(np.asarray(self.cuts, dtype=np.float64), numbers, side="left").astype(np.int64)
         absent = np.isnan(numbers)
         if absent.any():
@@ -252,8 +256,9 @@ def bins_from_fields(fields: dict[str, Any]) -> ColumnBins:
 
 def checked_cuts(cuts: Sequence[float], column: str = "cuts") -> tuple[float, ...]:
     """Return cuts as floats if they are finite and rise, else raise `ValueError`."""
-    if isinstance(cuts, str) or not all(isinstance(c, int | float | np.number) and math.isfinite(c) for c in cuts):
-        raise ValueError(f"{column}: expected cuts that are finite numbers")
+    listed = isinstance(cuts, Iterable) and not isinstance(cuts, str)
+    if not listed or not all(isinstance(c, int | float | np.number) and math.isfinite(c) for c in cuts):
+        raise ValueError(f"{column}: expected cuts as a list of finite numbers, got {cuts!r:.60}")
     numbers = tuple(float(cut) for cut in cuts)
     if any(low >= high for low, high in itertools.pairwise(numbers)):
         raise ValueError(f"{column}: expected cuts that rise, got {list(numbers)[:8]}")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cipherlane.binning.bins import BinIndex, ColumnBins, bins_from_fields
+from cipherlane.binning.bins import BinIndex, CategoryBins, ColumnBins, bins_from_fields
+from cipherlane.binning.values import Column, as_numbers, as_texts
 
 FORMAT = 1
 FORMS = ("woe", "index")
@@ -50,9 +50,15 @@ class FittedColumn:
         if self.woe is None:
             raise ValueError(
                 f"{self.name}: its weight of evidence is not known to this party (tell_woe was false); transform to "
-                "the numbers of bins, form 'index'"
+                "the numbers of bins, form 'index' (--as index)"
             )
         return np.asarray(self.woe, dtype=np.float64)[index]
+
+    def index(self, values: Column) -> BinIndex:
+        """Return the number of each value's bin, int64 of shape (n,)."""
+        if isinstance(self.bins, CategoryBins):
+            return self.bins.index(as_texts(values), self.name)
+        return self.bins.index(as_numbers(values, self.name), self.name)
 
 
 @dataclass(frozen=True)
@@ -81,13 +87,14 @@ class FittedBinning:
         """Whether the weight of evidence of every column that was kept is known here."""
         return all(column.woe is not None for column in self.selected)
 
-    def transform(self, values: Mapping[str, Sequence[Any] | NDArray[Any]], form: str = "woe") -> NDArray[np.float64]:
+    def transform(self, values: Mapping[str, Column], form: str = "woe") -> NDArray[np.float64]:
         """Return the kept columns of rows as WoE or as numbers of bins.
 
         Parameters
         ----------
         values
-            A column of values by its name: numbers with NaN for missing, or texts with "" for missing.
+            A column of values by its name, a frame for example: numbers or categories; missing are None, NaN, pandas'
+            NA, and of categories "".
         form
             "woe" or "index".
 
@@ -106,7 +113,7 @@ class FittedBinning:
         lacking = [column.name for column in self.selected if column.name not in values]
         if lacking:
             raise ValueError(f"values: the column {lacking[0]!r} is missing; it was selected")
-        made = [c.transformed(c.bins.index(values[c.name], c.name), form) for c in self.selected]  # type: ignore[arg-type]
+        made = [column.transformed(column.index(values[column.name]), form) for column in self.selected]
         return np.column_stack(made) if made else np.empty((0, 0))
 
     def to_json(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,8 +24,10 @@ def select(
     values = np.asarray(information_values, dtype=np.float64)
     if values.ndim != 1 or not np.isfinite(values).all():
         raise ValueError("information_values: expected a row of finite numbers")
-    if top is not None and top < 1:
-        raise ValueError(f"top: expected at least 1, got {top}")
+    if top is not None and (isinstance(top, bool) or not isinstance(top, int) or top < 1):
+        raise ValueError(f"top: expected an integer of at least 1, got {top!r}")
+    if threshold is not None and not (isinstance(threshold, int | float | np.number) and math.isfinite(threshold)):
+        raise ValueError(f"threshold: expected a finite number, got {threshold!r}")
     kept = np.ones(len(values), dtype=np.bool_)
     if threshold is not None:
         kept &= values > threshold

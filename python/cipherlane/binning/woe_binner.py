@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,8 +17,7 @@ from cipherlane.binning.forming import category_bins, numeric_bins
 from cipherlane.binning.merging import merge_by_label
 from cipherlane.binning.rules import BinningRules
 from cipherlane.binning.selection import select
-
-Column = Sequence[Any] | NDArray[Any]
+from cipherlane.binning.values import Column, as_numbers, as_texts, is_missing
 
 
 class WoeBinner(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -109,9 +107,9 @@ class WoeBinner(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         rules = BinningRules(
             self.method,
-            self.bins,
-            self.fine_bins,
-            self.least_rows,
+            _plain(self.bins),
+            _plain(self.fine_bins),
+            _plain(self.least_rows),
             float(self.significance),
             self.trend,
             self.missing,
@@ -125,6 +123,9 @@ class WoeBinner(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         unknown = sorted(map(str, (categorical | set(cuts)) - set(names)))
         if unknown:
             raise ValueError(f"categorical, cuts: there is no column {unknown[0]!r}")
+        both = sorted(map(str, categorical & set(cuts)))
+        if both:
+            raise ValueError(f"cuts: the column {both[0]!r} holds categories, which are not cut; leave it out of one")
         found, tables = [], []
         for name, values in zip(names, columns, strict=True):
             bins, table = bin_column(
@@ -134,7 +135,7 @@ class WoeBinner(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             tables.append(table)
         self.tables_ = tuple(tables)
         self.information_values_ = np.array([table.information_value for table in tables])
-        self.selected_ = select(self.information_values_.tolist(), threshold=self.threshold, top=self.top)
+        self.selected_ = select(self.information_values_.tolist(), threshold=self.threshold, top=_plain(self.top))
         self.fitted_ = FittedBinning(
             tuple(
                 FittedColumn(table.column, bins, tuple(table.woe.tolist()), bool(kept))
@@ -160,11 +161,7 @@ class WoeBinner(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         names, columns = _columns(X)
         if [str(name) for name in names] != [column.name for column in self.fitted_.columns]:
             raise ValueError(f"X: expected the columns {[c.name for c in self.fitted_.columns][:20]}, got {names[:20]}")
-        categorical = {str(name) for name in self.categorical}
-        values = {
-            str(name): as_texts(column) if str(name) in categorical else as_numbers(column, str(name))
-            for name, column in zip(names, columns, strict=True)
-        }
+        values = {str(name): column for name, column in zip(names, columns, strict=True)}
         made = self.fitted_.transform(values, self.form)
         return made if made.size else np.empty((len(columns[0]) if columns else 0, 0))
 
@@ -224,7 +221,7 @@ def binary_labels(y: ArrayLike, event: object = 1) -> NDArray[np.bool_]:
     labels = np.asarray(y)
     if labels.ndim != 1:
         raise ValueError(f"labels: expected one a row, got shape {labels.shape}")
-    if (labels != labels).any():
+    if any(map(is_missing, labels)) if labels.dtype.kind == "O" else (labels != labels).any():
         raise ValueError("labels: one is missing; label every row")
     different = sorted(set(labels.tolist()), key=str)
     if len(different) == 1:
@@ -237,27 +234,9 @@ def binary_labels(y: ArrayLike, event: object = 1) -> NDArray[np.bool_]:
     return found
 
 
-def as_texts(values: Column) -> list[str]:
-    """Return categories as texts; missing ones (None, NaN, pandas' NA, empty) as ""."""
-    return ["" if _is_missing(value) else str(value) for value in values]
-
-
-def as_numbers(values: Column, name: str) -> NDArray[np.float64]:
-    """Return a column as float64, missing values (None, NaN, pandas' NA) as NaN; a `ValueError` has its name."""
-    try:
-        if isinstance(values, np.ndarray) and values.dtype.kind == "O":
-            values = [math.nan if _is_missing(value) else value for value in values]
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: expected numbers ({error}); name it in `categorical` if it has categories") from None
-
-
-def _is_missing(value: Any) -> bool:
-    try:
-        return value is None or bool(value != value)
-    except TypeError:
-        # Of pandas' NA nothing can be said but that it is missing.
-        return True
+def _plain(number: Any) -> Any:
+    """Return NumPy's integers, which searches over parameters give, as Python's."""
+    return int(number) if isinstance(number, np.integer) else number
 
 
 def _columns(X: Any) -> tuple[list[str | int], list[Column]]:

@@ -25,7 +25,7 @@ from cipherlane.vertical.seal_keys import parse_seal_key
 from cipherlane.vertical.tables import read_csv
 
 # Beside the files of a run at a party's own site, which has no plan.
-_SECTION_FILE = "party.json"
+_SECTION_FILE = "party-{name}.json"
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def keep_section(directory: Path, party: PartyPlan, run_id: str) -> None:
         "directory": None if party.directory is None else str(party.directory),
         "seal_key": None if party.seal_key is None else party.seal_key.text,
     }
-    write_json(directory / _SECTION_FILE, fields)
+    write_json(_section_file(directory, party.name), fields)
 
 
 def transform_rows(run: Path, party: str, data: Path, form: str | None = None) -> TransformedRows:
@@ -127,7 +127,7 @@ def transform_rows(run: Path, party: str, data: Path, form: str | None = None) -
 
 def _section(run: Path, party: str) -> tuple[PartyPlan, str]:
     """Return the party's section of the run's plan, and the run's id."""
-    if (run / _SECTION_FILE).is_file():
+    if any(run.glob(_SECTION_FILE.format(name="*"))):
         return _own_section(run, party)
     plan = _binning_plan(run)
     found = next((section for section in plan.parties if section.name == party), None)
@@ -137,11 +137,12 @@ def _section(run: Path, party: str) -> tuple[PartyPlan, str]:
 
 
 def _own_section(run: Path, party: str) -> tuple[PartyPlan, str]:
-    path = run / _SECTION_FILE
+    path = _section_file(run, party)
+    if not path.is_file():
+        names = [other.stem.partition("-")[2] for other in sorted(run.glob(_SECTION_FILE.format(name="*")))]
+        raise ValueError(f"party: expected {' or '.join(map(repr, names))}, whose site this is, got {party!r}")
     fields = read_json(path)
     try:
-        if party != fields["name"]:
-            raise ValueError(f"party: expected {fields['name']!r}, whose site this is, got {party!r}")
         directory, key = fields["directory"], fields["seal_key"]
         section = PartyPlan(
             name=party,
@@ -154,6 +155,10 @@ def _own_section(run: Path, party: str) -> tuple[PartyPlan, str]:
         return section, str(fields["run_id"])
     except (KeyError, TypeError):
         raise ValueError(f"{path}: not what a site keeps of a binning; put it back from a copy") from None
+
+
+def _section_file(run: Path, party: str) -> Path:
+    return run / _SECTION_FILE.format(name=party)
 
 
 def _binning_plan(run: Path) -> Plan:

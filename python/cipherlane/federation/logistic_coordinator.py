@@ -70,9 +70,10 @@ class LogisticCoordinator(Coordinator):
         self._finish(requests)
 
     def score_rows(self) -> None:
-        """Let the guest learn the scores of rows with trained coefficients."""
+        """Let the guest learn, and keep, the scores of rows with trained coefficients."""
         self._join()
         self._score_rows(1)
+        self._ask("finish", 1, {self._guest: {"sealed": None, "weights": None}})
 
     # Small parts.
 

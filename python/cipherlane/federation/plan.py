@@ -362,6 +362,8 @@ def _logistic(section: Section) -> LogisticSettings:
     section.close()
     if settings.patience and not settings.validation:
         raise section.error("validation", "a share of the rows above 0 with patience", "0.2 is a usual choice")
+    if (settings.schedule == "constant") != (settings.decay == 0.0):
+        raise section.error("decay", 'a number above 0 with schedule "inverse" or "exponential", and with no other')
     return settings
 
 

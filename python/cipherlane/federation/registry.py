@@ -18,7 +18,7 @@ from cipherlane.federation.run_store import (
     METRICS_FILE,
     MODELS_DIRECTORY,
     PLAN_FILE,
-    check_complete,
+    check_trained,
     write_json,
 )
 from cipherlane.files import told
@@ -89,7 +89,7 @@ def version_of(run: Path) -> Version:
     ValueError
         The run is not complete or has no version, or its plan or a model file was changed.
     """
-    version = _stated(check_complete(run))
+    version = _stated(check_trained(run))
     files = _file_digests(run)
     stated = version.facts["files"]
     # Whoever keeps a file elsewhere checks it there.
@@ -119,6 +119,14 @@ def models_elsewhere(run: Path) -> dict[str, str]:
     facts = _stated(run).facts
     here = _file_digests(run)
     return {name: facts["files"][name] for name in facts.get("elsewhere", ()) if name not in here}
+
+
+def check_kept_here(run: Path) -> None:
+    """Raise `ValueError` if the model files of a run are kept at the sites that made them."""
+    if models_elsewhere(run):
+        raise ValueError(
+            f"{run}: this run keeps its model at the sites that trained it; score there with --engine nvflare --kit KIT"
+        )
 
 
 def versions(root: Path) -> list[Version]:

@@ -23,7 +23,7 @@ from cipherlane.ledger.run_files import ledger_directory, selection_file
 from cipherlane.report import read_json
 from cipherlane.vertical.messages import ARBITER, COORDINATOR, GUEST
 from cipherlane.vertical.seal_keys import FileKey, SealKey
-from cipherlane.vertical.sealed_files import KEY_FILE, SealedStore
+from cipherlane.vertical.sealed_files import KEY_FILE, InUse, SealedStore
 
 PLAN_FILE = "plan.toml"
 RUN_FILE = "run.json"
@@ -73,6 +73,7 @@ class RunStore:
         self._plan = plan
         self._is_new = is_new
         self._lock = DirectoryLock(self.directory)
+        self._uses: list[InUse] = []
         try:
             self.run_id, self.parent = self._begin(parent)
         except BaseException:
@@ -162,6 +163,8 @@ class RunStore:
                 self._remove()
             raise
         finally:
+            for use in self._uses:
+                use.close()
             self._lock.close()
 
     def _remove(self) -> None:
@@ -189,6 +192,7 @@ class RunStore:
 
     def party_store(self, party: PartyPlan) -> SealedStore:
         """Return a data party's sealed directory: one for this run in its own, if the plan names that."""
+        self._uses.append(InUse(self._party_directory(party)))
         return sealed_store_of(self.directory, party.name, self.run_id, party.directory, party.seal_key)
 
     def arbiter_store(self) -> SealedStore:
@@ -257,9 +261,7 @@ class RunStore:
         return sorted((self.directory / _CHECKPOINTS).glob("checkpoint-*.json"))
 
     def _party_directory(self, party: PartyPlan) -> Path:
-        if party.directory is not None:
-            return party.directory / self.run_id
-        return self.directory / "parties" / party.name
+        return sealed_directory_of(self.directory, party.name, self.run_id, party.directory)
 
     def _model_file(self, name: str) -> Path:
         return model_file(self.directory, name)
@@ -292,10 +294,16 @@ def files_of(party: PartyPlan, run: Path, algorithm: str) -> PartyFiles | Binnin
 
 def sealed_store_of(run: Path, name: str, run_id: str, named: Path | None, key: SealKey | None) -> SealedStore:
     """Return a role's sealed directory: one for this run in the one that the plan names, or in the run's own."""
+    directory = sealed_directory_of(run, name, run_id, named)
     if named is None:
-        return SealedStore(run / "parties" / name, key, run_id)
+        return SealedStore(directory, key, run_id)
     make_directory(named, 0o700)
-    return SealedStore(named / run_id, key or FileKey(named / KEY_FILE), run_id)
+    return SealedStore(directory, key or FileKey(named / KEY_FILE), run_id)
+
+
+def sealed_directory_of(run: Path, name: str, run_id: str, named: Path | None) -> Path:
+    """Return where a role's sealed files of a run lie."""
+    return run / "parties" / name if named is None else named / run_id
 
 
 def unfinished(run: Path) -> Path:
@@ -332,6 +340,21 @@ def check_complete(run: Path) -> Path:
     state = read_json(status).get("state")
     if state != "complete":
         raise ValueError(f"{run}: this run is {state}, not complete; go on with --resume")
+    return run
+
+
+def check_trained(run: Path) -> Path:
+    """Return `run` if it is the directory of a complete run that trained a model.
+
+    Raises
+    ------
+    ValueError
+        It is none, as for `check_complete`, or a binning.
+    """
+    if plan_of(check_complete(run)).binning is not None:
+        raise ValueError(
+            f"{run}: a binning, which trains no model; `cipherlane transform` applies its bins to new rows"
+        )
     return run
 
 

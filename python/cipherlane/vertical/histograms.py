@@ -39,11 +39,18 @@ def encrypt_gradients(
     Raises
     ------
     ValueError
-        The shapes differ, or a number is not finite.
+        The shapes differ, a number is not finite, or `rows` is below 1.
     PlaintextOverflowError
         A number is too large.
     """
-    pairs = np.column_stack([np.asarray(gradients, dtype=np.float64), np.asarray(hessians, dtype=np.float64)])
+    first, second = np.asarray(gradients, dtype=np.float64), np.asarray(hessians, dtype=np.float64)
+    if first.ndim != 1 or first.shape != second.shape:
+        raise ValueError(
+            f"gradients, hessians: expected one of each a row, got shapes {first.shape} and {second.shape}"
+        )
+    if rows is not None and rows < 1:
+        raise ValueError(f"rows: expected at least 1, got {rows}")
+    pairs = np.column_stack([first, second])
     # Room for three steps of sums, each of whose numbers of summands is rounded up to a power of two: at most 8 n², as
     # for the labels of `label_sums.sum_bits`.
     headroom = 2 * (rows or len(pairs)).bit_length() + 3
@@ -90,11 +97,15 @@ def gradient_histograms(
     [[1.5, 0.25], [-0.25, 0.1875]]
     """
     table = np.asarray(indices)
-    if table.ndim != 2 or len(table) != len(pairs):
-        raise ValueError(f"indices: expected shape ({len(pairs)}, columns), got {table.shape}")
+    if table.ndim != 2 or len(table) != len(pairs) or not table.shape[1]:
+        raise ValueError(f"indices: expected shape ({len(pairs)}, columns) with a column or more, got {table.shape}")
     if node_count < 1:
         raise ValueError(f"node_count: expected at least 1, got {node_count}")
     width = table.shape[1]
+    if nodes is None and node_count != 1:
+        raise ValueError(
+            f"nodes: expected each row's node of {node_count}, got none; leave node_count out for one node"
+        )
     if nodes is None:
         return sums_by_bin(pairs, table, [bins] * width).reshape(1, width, bins, 2)
     level = np.asarray(nodes)

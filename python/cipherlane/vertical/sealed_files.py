@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import secrets
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from cipherlane.files import PRIVATE, make_directory, told, write_whole
+from cipherlane.files import PRIVATE, make_directory, take_lock, told, write_whole
 from cipherlane.vertical.seal_keys import FileKey, SealKey
 
 KEY_FILE = "seal.key"
 _MAGIC = b"CLSEAL2\n"
 _NONCE_BYTES = 12
 _SUFFIX = ".sealed"
+
+
+class InUse:
+    """Keeps the keys of a directory's sealed files from being changed until it is closed; any number may at once.
+
+    The lock is the operating system's on the directory, so a killed process leaves none behind.
+
+    Raises
+    ------
+    ValueError
+        The keys are being changed.
+    StorageError
+        The directory cannot be made or read.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        make_directory(directory, 0o700)
+        try:
+            self._descriptor = _locked(directory, fcntl.LOCK_SH)
+        except BlockingIOError:
+            raise ValueError(
+                f"{directory}: the key of these files is being changed; wait until `cipherlane rotate-key` has ended"
+            ) from None
+
+    def close(self) -> None:
+        """Let the keys be changed."""
+        os.close(self._descriptor)
 
 
 class SealedStore:
@@ -102,23 +132,45 @@ def rotate(directory: Path, key: SealKey, new_key: SealKey | None = None) -> int
     Raises
     ------
     ValueError
-        A file opens with neither key; it is named, and all files keep the key they have.
+        A file opens with neither key; it is named, and all files keep the key they have. Or a run is using them.
     """
-    old = key.load()
-    new = key.stage() if new_key is None else new_key.load_or_make()
     files = sorted(directory.rglob("*" + _SUFFIX))
-    # All of them are opened before the first is written.
-    for path in files:
-        found = _SealedFile.read(path)
-        if not found.opens_with(new):
-            found.opened(old)
-    for path in files:
-        found = _SealedFile.read(path)
-        if not found.opens_with(new):
-            write_whole(path, _sealed(found.opened(old), path.name, found.context, new), mode=PRIVATE)
-    if new_key is None:
-        key.replace()
+    with ExitStack() as held:
+        for parent in sorted({path.parent for path in files}):
+            held.callback(os.close, _not_in_use(parent))
+        old = key.load()
+        new = key.stage() if new_key is None else new_key.load_or_make()
+        # All of them are opened before the first is written.
+        for path in files:
+            found = _SealedFile.read(path)
+            if not found.opens_with(new):
+                found.opened(old)
+        for path in files:
+            found = _SealedFile.read(path)
+            if not found.opens_with(new):
+                write_whole(path, _sealed(found.opened(old), path.name, found.context, new), mode=PRIVATE)
+        if new_key is None:
+            key.replace()
     return len(files)
+
+
+def _not_in_use(directory: Path) -> int:
+    try:
+        return _locked(directory, fcntl.LOCK_EX)
+    except BlockingIOError:
+        raise ValueError(f"{directory}: a run is using these files; wait until it has ended") from None
+
+
+def _locked(directory: Path, operation: int) -> int:
+    """Return a descriptor of a directory that holds a lock on it, or raise `BlockingIOError` if another's is there."""
+    with told(directory):
+        descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        take_lock(descriptor, operation | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 @dataclass(frozen=True)

@@ -10,21 +10,19 @@ from typing import Any
 
 from cipherlane.errors import CipherlaneError, ProtocolError, StorageError
 from cipherlane.federation.algorithms import arbiter_of, party_type_of
-from cipherlane.federation.arbiter import Arbiter
 from cipherlane.federation.binning_transform import keep_section
-from cipherlane.federation.data_party import PartyFiles
+from cipherlane.federation.flare.applying import scoring_role
 from cipherlane.federation.flare.calls import SCORES, ModelOrder, RoleOrder, model_directory, run_directory
 from cipherlane.federation.ledger_part import witness_of
 from cipherlane.federation.party import Party
 from cipherlane.federation.plan import BINNING, PartyPlan, parse_plan
-from cipherlane.federation.registry import check_block_continues, party_block, trained_model
+from cipherlane.federation.registry import check_block_continues, trained_model
 from cipherlane.federation.responder import Responder
-from cipherlane.federation.run_store import ASSIGNMENTS_FILE, JOINT_MODEL, files_of, model_file, sealed_store_of
-from cipherlane.federation.scoring import scoring_party
+from cipherlane.federation.run_store import JOINT_MODEL, files_of, model_file, sealed_directory_of, sealed_store_of
 from cipherlane.files import told
 from cipherlane.vertical.exchange import needed
-from cipherlane.vertical.messages import GUEST, pack, pack_failure
-from cipherlane.vertical.sealed_files import SealedStore
+from cipherlane.vertical.messages import pack, pack_failure
+from cipherlane.vertical.sealed_files import InUse, SealedStore
 
 SERVER = "server"
 _log = logging.getLogger("cipherlane.federation")
@@ -49,6 +47,7 @@ class RoleHost:
         self._directory = directory
         self._lock = threading.Lock()
         self._role: Responder | None = None
+        self._use: InUse | None = None
         self._session = b""
         self._number = 0
         self._reply = b""
@@ -102,6 +101,9 @@ class RoleHost:
             # Before another opens the same files.
             self._role.close()
             self._role = None
+        if self._use is not None:
+            self._use.close()
+            self._use = None
         self._role = self._trained_role(order) if order.training else self._scoring_role(order)
         self._session, self._number, self._reply, self._told = order.session, 0, b"", 0
 
@@ -109,6 +111,7 @@ class RoleHost:
         """Return the role of an order, with its part in the ledger before it if the run has one."""
         directory = run_directory(self._directory, order.run, order.run_id)
         named, key = (None, None) if order.party is None else (order.party.directory, order.party.seal_key)
+        self._use = InUse(sealed_directory_of(directory, order.name, order.run_id, named))
         store = sealed_store_of(directory, order.name, order.run_id, named, key)
         role: Responder
         if order.party is None:
@@ -136,15 +139,11 @@ class RoleHost:
         return made
 
     def _scoring_role(self, order: RoleOrder) -> Responder:
-        if order.party is None:
-            return Arbiter()
-        path = self._own_model(needed(order.model, "rows are to be scored without a model"))
-        block = party_block(path, self.name)
-        files = PartyFiles()
-        if order.party.role == GUEST:
-            directory = run_directory(self._directory, order.run, order.run_id, SCORES)
-            files = PartyFiles(assignments=directory / ASSIGNMENTS_FILE)
-        return scoring_party(order.party, block, files)
+        return scoring_role(
+            order,
+            lambda: self._own_model(needed(order.model, "rows are to be scored without a model")),
+            lambda: run_directory(self._directory, order.run, order.run_id, SCORES),
+        )
 
     def _own_model(self, order: ModelOrder) -> Path:
         path = model_file(model_directory(self._directory, order.run, order.run_id), self.name)

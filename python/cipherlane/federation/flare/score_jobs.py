@@ -9,14 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cipherlane.federation.flare.applying import scores_file
 from cipherlane.federation.flare.calls import MODEL_VARIABLE, RUN_VARIABLE, run_name_of
 from cipherlane.federation.flare.extra import flare_needed
 from cipherlane.federation.flare.reports import RESULT_DIRECTORY, SCORES_FILE
 from cipherlane.federation.flare.simulator import simulated
 from cipherlane.federation.flare.submission import check_administrator, finished_job
+from cipherlane.federation.plan import Plan
 from cipherlane.federation.registry import Version, check_continues, version_of
 from cipherlane.federation.run_session import Progress
-from cipherlane.federation.run_store import ASSIGNMENTS_FILE, TRANSCRIPT_FILE, plan_of
+from cipherlane.federation.run_store import TRANSCRIPT_FILE, plan_of
 from cipherlane.federation.scoring import scoring_plan
 from cipherlane.files import SITE_VARIABLE
 from cipherlane.report import read_json
@@ -32,20 +34,20 @@ class SiteScores:
     rows
         How many.
     log_likelihood
-        Mean a row.
+        Mean a row; None of a logistic regression, whose scores the guest alone has.
     assignments
         The guest's file of them, as CSV; None where it stays at the guest's site.
     """
 
     rows: int
-    log_likelihood: float
+    log_likelihood: float | None
     assignments: str | None
 
 
 def score_in_simulator(
     run: Path, data: Mapping[str, Path], tell: Callable[[Progress], None] = lambda event: None
 ) -> SiteScores:
-    """Score new rows as `score_run` does, with every role as a site of FLARE's simulator.
+    """Score new rows as `score_run` and `predict_run` do, with every role as a site of FLARE's simulator.
 
     Parameters
     ----------
@@ -63,7 +65,7 @@ def score_in_simulator(
     ValueError, CipherlaneError
         As for `score_run`.
     """
-    version = _checked(run, data)
+    version, plan = _checked(run, data)
     with flare_needed():
         from cipherlane.federation.flare.job import export_scoring_job
     # Sites take paths from a directory that holds them all.
@@ -84,7 +86,7 @@ def score_in_simulator(
         sites = [*relative, ARBITER]
         with simulated(make, sites, environment, lambda workspace: result(workspace) is not None, tell) as workspace:
             found = read_json(result(workspace) or workspace)
-        text = (Path(folder) / "shared.partial" / ASSIGNMENTS_FILE).read_text(encoding="utf-8")
+        text = (Path(folder) / "shared.partial" / scores_file(plan.model.algorithm)).read_text(encoding="utf-8")
     return SiteScores(found["rows"], found["log_likelihood"], text)
 
 
@@ -106,8 +108,8 @@ def score_on_sites(
     kit
         The administrator's startup kit.
     out
-        Where the coordinator's part goes: the number of rows, their likelihood, the transcript. The guest's site keeps
-        the scores, in ``scores/NAME`` with the name of this directory.
+        Where the coordinator's part goes: the number of rows, a mixture's likelihood of them, the transcript. The
+        guest's site keeps the scores, in ``scores/NAME`` with the name of this directory.
     tell
         Called as for `train`.
 
@@ -120,7 +122,7 @@ def score_on_sites(
     """
     if out.exists():
         raise ValueError(f"{out}: exists already; give another directory with --out")
-    version = _checked(run, data)
+    version, _ = _checked(run, data)
     check_administrator(kit)
     with flare_needed():
         from cipherlane.federation.flare.job import export_scoring_job
@@ -137,10 +139,8 @@ def score_on_sites(
     return SiteScores(found["rows"], found["log_likelihood"], None)
 
 
-def _checked(run: Path, data: Mapping[str, Path]) -> Version:
-    """Return the version of a run after what can be checked before anything is started."""
+def _checked(run: Path, data: Mapping[str, Path]) -> tuple[Version, Plan]:
+    """Return the version of a run and its plan, after what can be checked before anything is started."""
     version, plan = version_of(run), plan_of(run)
-    if plan.logistic is not None:
-        raise ValueError(f"{run}: a logistic regression predicts with engine 'local'; use predict_run")
     check_continues(version, scoring_plan(plan, data))
-    return version
+    return version, plan

@@ -16,6 +16,7 @@ from nvflare.collab import collab
 
 from cipherlane.federation.binning_run import bin_elsewhere
 from cipherlane.federation.engine import Engine, Transcript, TranscriptEntry
+from cipherlane.federation.flare.applying import score_over_engine
 from cipherlane.federation.flare.calls import MODEL_VARIABLE, PATIENCE, RUN_VARIABLE, RUNS
 from cipherlane.federation.flare.collab_site import connected_sites
 from cipherlane.federation.flare.engine import FlareEngine
@@ -28,10 +29,10 @@ from cipherlane.federation.flare.reports import (
     ReportWriter,
 )
 from cipherlane.federation.plan import parse_plan
-from cipherlane.federation.registry import Version, check_continues, final_weights, find, version_of
+from cipherlane.federation.registry import Version, check_continues, find, version_of
 from cipherlane.federation.run_session import Progress
 from cipherlane.federation.run_store import TRANSCRIPT_FILE, plan_of, write_json
-from cipherlane.federation.scoring import score_through_sums, scoring_plan
+from cipherlane.federation.scoring import scoring_plan
 from cipherlane.federation.training import train_elsewhere
 from cipherlane.files import site_directory
 
@@ -146,12 +147,9 @@ class FlareScorer:
             version=version,
             training=False,
         )
-        rows, record = score_through_sums(plan, engine, final_weights(version))
+        rows, log_likelihood = score_over_engine(plan, engine, version)
         # Last: whoever waits for the result takes it that all is written.
-        write_json(
-            result / SCORES_FILE,
-            {"version": version.digest, "rows": rows, "log_likelihood": record.log_likelihood},
-        )
+        write_json(result / SCORES_FILE, {"version": version.digest, "rows": rows, "log_likelihood": log_likelihood})
 
 
 @contextmanager
