@@ -263,12 +263,10 @@ def _score(options: argparse.Namespace) -> int:
     # What has the form of a path is one, so that a mistyped file is called that.
     if not model.exists() and not model.suffix and len(model.parts) == 1:
         model = find(options.runs, options.model).run
-    if model.is_dir() and is_logistic_run(model):
-        if options.engine != "local":
-            raise ValueError("--engine: a logistic regression predicts with engine 'local'; leave the option out")
-        return _predict(options, predict_run(model, data))
     if options.engine == "nvflare":
         return _score_over_sites(model, data, options)
+    if model.is_dir() and is_logistic_run(model):
+        return _predict(options, predict_run(model, data))
     found = score_run(model, data) if model.is_dir() else score_models(model, data)
     if options.out is None:
         write_assignment_rows(sys.stdout, found.id_column, found.ids, found.responsibilities)
@@ -298,7 +296,8 @@ def _score_over_sites(model: Path, data: dict[str, Path], options: argparse.Name
         sys.stdout.write(found.assignments)
     else:
         write_whole(options.out, found.assignments)
-    print(f"{found.rows} rows, mean log-likelihood {found.log_likelihood:.6f}", file=sys.stderr)
+    likelihood = "" if found.log_likelihood is None else f", mean log-likelihood {found.log_likelihood:.6f}"
+    print(f"{found.rows} rows{likelihood}", file=sys.stderr)
     return 0
 
 

@@ -11,6 +11,7 @@ from cipherlane.federation.coordinator import RoundRecord
 from cipherlane.federation.engine import Engine, Transcript
 from cipherlane.federation.flare.engine import FlareEngine, Unreachable
 from cipherlane.federation.flare.role_host import RoleHost
+from cipherlane.federation.logistic_scoring import predict_through_sums
 from cipherlane.federation.registry import Version, final_weights, version_of
 from cipherlane.federation.run_session import Connect
 from cipherlane.federation.run_store import plan_of
@@ -80,8 +81,8 @@ def _connecting(plan_file: Path, lines: Mapping[str, Line], run: str, patience: 
 
 def score_over(
     run: Path, data: Mapping[str, str], lines: Mapping[str, Line], transcript: Transcript | None = None
-) -> tuple[int, RoundRecord]:
-    """Apply a run's model to other rows as FLARE's server does, over these lines."""
+) -> tuple[int, RoundRecord | None]:
+    """Apply a run's model to other rows as FLARE's server does, over these lines; a regression has no record."""
     version = version_of(run)
     plan = scoring_plan(plan_of(run), {name: Path(file) for name, file in data.items()})
     engine = FlareEngine(
@@ -95,4 +96,6 @@ def score_over(
         version=version,
         training=False,
     )
+    if plan.logistic is not None:
+        return predict_through_sums(plan, engine), None
     return score_through_sums(plan, engine, final_weights(version))

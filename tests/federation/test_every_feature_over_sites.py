@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from cipherlane.errors import ProtocolError
-from cipherlane.federation import Progress, Run, load_plan, train
+from cipherlane.federation import Progress, Run, load_plan, predict_run, train
+from cipherlane.federation.engine import Transcript
 from cipherlane.federation.flare.calls import RoleOrder
 from cipherlane.federation.flare.role_host import RoleHost
 from cipherlane.ledger import missing_packages
 from cipherlane.report import render_page
+from cipherlane.vertical.wire import peek
 
-from sites_in_process import Line, train_over
+from sites_in_process import Line, score_over, train_over
 
 WritePlan = Callable[..., Path]
 NAMES = ("arbiter", "guest", "host1")
@@ -79,12 +81,13 @@ def test_parties_with_the_same_columns_train_over_sites(tmp_path: Path, same_col
     )
 
 
-def test_a_logistic_regression_is_trained_over_sites(tmp_path: Path, write_plan: WritePlan) -> None:
+def test_a_logistic_regression_is_trained_and_predicts_over_sites(tmp_path: Path, write_plan: WritePlan) -> None:
     plan = write_plan()
     text = plan.read_text().replace("[privacy]\nresponsibility_decimals = -1\n", "[logistic]\nbatch_rows = 60\n")
     plan.write_text(text.replace("components = 3\nseed = 1\n", 'algorithm = "logistic-regression"\n'))
     local = train(plan, tmp_path / "local")
-    run = train_over(plan, tmp_path / "out", _sites(tmp_path))
+    sites = _sites(tmp_path)
+    run = train_over(plan, tmp_path / "first", sites)
     assert _trajectory(run) == _trajectory(local)
     files = {"models/guest.npz": "guest", "models/host1.npz": "host1", "predictions.csv": "guest"}
     _assert_same_models(tmp_path, local, files)
@@ -92,6 +95,26 @@ def test_a_logistic_regression_is_trained_over_sites(tmp_path: Path, write_plan:
     assert "Predictions lie with the guest alone" in page and "unknown kind" not in page
     page = render_page(local.directory)
     assert "Receiver operating characteristic" in page and "unknown kind" not in page
+    data = {}
+    for name in ("guest", "host1"):
+        lines = (tmp_path / f"{name}.csv").read_text().splitlines()
+        data[name] = tmp_path / "sites" / name / "new.csv"
+        # Other rows: every second id, with labels, in each party's own order.
+        data[name].write_text("\n".join([lines[0], *(line for line in lines[1:] if int(line[1:4]) % 2)]) + "\n")
+    expected = predict_run(local.directory, data)
+    expected.write(tmp_path / "expected.csv")
+    scored = tmp_path / "sites" / "guest" / "scores" / "new" / "predictions.csv"
+    transcript = Transcript(keep_messages=True)
+    # Sites that have just trained, and sites whose processes are new.
+    for lines in (sites, {name: Line(RoleHost(name, tmp_path / "sites" / name)) for name in NAMES}):
+        assert score_over(run.directory, dict.fromkeys(data, "new.csv"), lines, transcript) == (60, None)
+        assert scored.read_bytes() == (tmp_path / "expected.csv").read_bytes()
+        scored.unlink()
+    kinds = {peek(message)[0] for message in transcript.messages}
+    assert "residuals" in kinds and not {"gradient", "checkpoint"} & kinds
+    assert not (tmp_path / "sites" / "host1" / "scores").exists()
+    with pytest.raises(ValueError, match=r"keeps its model at the sites that trained it; .*--engine nvflare --kit"):
+        predict_run(run.directory, data)
 
 
 @with_ledger

@@ -70,9 +70,10 @@ class LogisticCoordinator(Coordinator):
         self._finish(requests)
 
     def score_rows(self) -> None:
-        """Let the guest learn the scores of rows with trained coefficients."""
+        """Let the guest learn the scores of rows with trained coefficients, and keep them."""
         self._join()
         self._score_rows(1)
+        self._ask("finish", self._made_in, {self._guest: {"sealed": None, "weights": None}})
 
     # Small parts.
 

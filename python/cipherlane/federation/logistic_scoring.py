@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from cipherlane.federation.engine import LocalEngine, Role, Transcript
+from cipherlane.federation.data_party import PartyFiles
+from cipherlane.federation.engine import Engine, LocalEngine, Role, Transcript
 from cipherlane.federation.logistic_arbiter import LogisticArbiter
 from cipherlane.federation.logistic_coordinator import LogisticCoordinator
 from cipherlane.federation.logistic_models import LogisticModel, load_logistic_model
 from cipherlane.federation.logistic_party import LogisticParty
-from cipherlane.federation.plan import PartyPlan, RequirementsPlan
+from cipherlane.federation.plan import PartyPlan, Plan
 from cipherlane.federation.predictions import Predictions
+from cipherlane.federation.registry import check_models_here
 from cipherlane.federation.responder import Responder
 from cipherlane.federation.run_session import notices_of
 from cipherlane.federation.run_store import check_complete, model_file, plan_of
-from cipherlane.federation.scoring import check_names
+from cipherlane.federation.scoring import scoring_plan
 from cipherlane.federation.sealed_state import PreparedTable
 from cipherlane.vertical.exchange import needed
 from cipherlane.vertical.messages import GUEST
@@ -54,27 +55,41 @@ def predict_run(run: Path, data: Mapping[str, Path], *, transcript: Transcript |
     plan = plan_of(check_complete(run))
     if plan.logistic is None:
         raise ValueError(f"{run}: expected a run of logistic regression, got {plan.model.algorithm}; use score_run")
-    check_names([party.name for party in plan.parties], data)
-    plan = dataclasses.replace(plan, requirements=RequirementsPlan())
-    parties = {party.name: _party(party, run, data[party.name]) for party in plan.parties}
+    check_models_here(run)
+    plan = scoring_plan(plan, data)
+    parties = {party.name: predicting_party(party, model_file(run, party.name)) for party in plan.parties}
     roles: list[Responder] = [LogisticArbiter(), *parties.values()]
-    coordinator = LogisticCoordinator(plan, LocalEngine(list[Role](roles), transcript))
     with notices_of(roles):
-        coordinator.open(training=False)
-        coordinator.match()
-        coordinator.make_key()
-        coordinator.score_rows()
+        predict_through_sums(plan, LocalEngine(list[Role](roles), transcript))
     return needed(parties[plan.guest.name].predictions, "the guest was given no scores")
 
 
-def _party(party: PartyPlan, run: Path, path: Path) -> LogisticParty:
-    model = _model(model_file(run, party.name), party)
+def predicting_party(party: PartyPlan, model_path: Path, files: PartyFiles | None = None) -> LogisticParty:
+    """Return a data party that applies its coefficients to the rows of its file."""
+    model = _model(model_path, party)
     label = party.label_column
-    if label is not None and not has_column(path, label):
+    if label is not None and not has_column(party.data, label):
         label = None
-    table = read_csv(path, model.id_column, model.preprocessing.columns, label)
-    prepared = PreparedTable.from_table(table, model.preprocessing)
-    return LogisticParty(party.name, party.role, prepared, id_column=party.id_column, model=model)
+    table = read_csv(party.data, model.id_column, model.preprocessing.columns, label)
+    return LogisticParty(
+        party.name,
+        party.role,
+        PreparedTable.from_table(table, model.preprocessing),
+        id_column=party.id_column,
+        files=files,
+        model=model,
+        declines=party.declines,
+    )
+
+
+def predict_through_sums(plan: Plan, engine: Engine) -> int:
+    """Let the guest learn the scores of rows over an engine whose parties have coefficients; return how many rows."""
+    coordinator = LogisticCoordinator(plan, engine)
+    coordinator.open(training=False)
+    coordinator.match()
+    coordinator.make_key()
+    coordinator.score_rows()
+    return coordinator.rows
 
 
 def _model(path: Path, party: PartyPlan) -> LogisticModel:

@@ -121,6 +121,14 @@ def models_elsewhere(run: Path) -> dict[str, str]:
     return {name: facts["files"][name] for name in facts.get("elsewhere", ()) if name not in here}
 
 
+def check_models_here(run: Path) -> None:
+    """Raise `ValueError` if a run's model is kept at the sites that trained it."""
+    if models_elsewhere(run):
+        raise ValueError(
+            f"{run}: this run keeps its model at the sites that trained it; score there with --engine nvflare --kit KIT"
+        )
+
+
 def versions(root: Path) -> list[Version]:
     """Return the versions of the complete runs in a directory, parents before children and older before newer."""
     if not root.is_dir():

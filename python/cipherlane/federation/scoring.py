@@ -17,7 +17,7 @@ from cipherlane.federation.data_party import DataParty, PartyFiles
 from cipherlane.federation.engine import Engine, LocalEngine, Role, Transcript
 from cipherlane.federation.models import PartyModel, load_models
 from cipherlane.federation.plan import PartyPlan, Plan, RequirementsPlan
-from cipherlane.federation.registry import models_elsewhere, party_block
+from cipherlane.federation.registry import check_models_here, party_block
 from cipherlane.federation.responder import Responder
 from cipherlane.federation.run_session import notices_of
 from cipherlane.federation.run_store import check_complete, model_file, plan_of
@@ -68,10 +68,7 @@ def score_run(run: Path, data: Mapping[str, Path], *, transcript: Transcript | N
     names = [party.name for party in plan.parties]
     if plan.is_horizontal:
         return _score_alone(run, names, data)
-    if models_elsewhere(run):
-        raise ValueError(
-            f"{run}: this run keeps its model at the sites that trained it; score there with --engine nvflare --kit KIT"
-        )
+    check_models_here(run)
     plan = scoring_plan(plan, data)
     blocks = {name: party_block(model_file(run, name), name) for name in names}
     parties = {party.name: scoring_party(party, blocks[party.name]) for party in plan.parties}

@@ -15,11 +15,13 @@ from cipherlane.federation.binning_transform import keep_section
 from cipherlane.federation.data_party import PartyFiles
 from cipherlane.federation.flare.calls import SCORES, ModelOrder, RoleOrder, model_directory, run_directory
 from cipherlane.federation.ledger_part import witness_of
+from cipherlane.federation.logistic_arbiter import LogisticArbiter
+from cipherlane.federation.logistic_scoring import predicting_party
 from cipherlane.federation.party import Party
-from cipherlane.federation.plan import BINNING, PartyPlan, parse_plan
+from cipherlane.federation.plan import BINNING, LOGISTIC, PartyPlan, parse_plan
 from cipherlane.federation.registry import check_block_continues, party_block, trained_model
 from cipherlane.federation.responder import Responder
-from cipherlane.federation.run_store import ASSIGNMENTS_FILE, JOINT_MODEL, files_of, model_file, sealed_store_of
+from cipherlane.federation.run_store import JOINT_MODEL, files_of, model_file, rows_file, sealed_store_of
 from cipherlane.federation.scoring import scoring_party
 from cipherlane.files import told
 from cipherlane.vertical.exchange import needed
@@ -137,14 +139,15 @@ class RoleHost:
 
     def _scoring_role(self, order: RoleOrder) -> Responder:
         if order.party is None:
-            return Arbiter()
+            return LogisticArbiter() if order.algorithm == LOGISTIC else Arbiter()
         path = self._own_model(needed(order.model, "rows are to be scored without a model"))
-        block = party_block(path, self.name)
         files = PartyFiles()
         if order.party.role == GUEST:
             directory = run_directory(self._directory, order.run, order.run_id, SCORES)
-            files = PartyFiles(assignments=directory / ASSIGNMENTS_FILE)
-        return scoring_party(order.party, block, files)
+            files = PartyFiles(assignments=directory / rows_file(order.algorithm))
+        if order.algorithm == LOGISTIC:
+            return predicting_party(order.party, path, files)
+        return scoring_party(order.party, party_block(path, self.name), files)
 
     def _own_model(self, order: ModelOrder) -> Path:
         path = model_file(model_directory(self._directory, order.run, order.run_id), self.name)

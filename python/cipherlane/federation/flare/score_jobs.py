@@ -16,7 +16,7 @@ from cipherlane.federation.flare.simulator import simulated
 from cipherlane.federation.flare.submission import check_administrator, finished_job
 from cipherlane.federation.registry import Version, check_continues, version_of
 from cipherlane.federation.run_session import Progress
-from cipherlane.federation.run_store import ASSIGNMENTS_FILE, TRANSCRIPT_FILE, plan_of
+from cipherlane.federation.run_store import TRANSCRIPT_FILE, plan_of, rows_file
 from cipherlane.federation.scoring import scoring_plan
 from cipherlane.files import SITE_VARIABLE
 from cipherlane.report import read_json
@@ -32,20 +32,20 @@ class SiteScores:
     rows
         How many.
     log_likelihood
-        Mean a row.
+        Mean a row; None of a logistic regression.
     assignments
-        The guest's file of them, as CSV; None where it stays at the guest's site.
+        The guest's file of them, or of predictions, as CSV; None where it stays at the guest's site.
     """
 
     rows: int
-    log_likelihood: float
+    log_likelihood: float | None
     assignments: str | None
 
 
 def score_in_simulator(
     run: Path, data: Mapping[str, Path], tell: Callable[[Progress], None] = lambda event: None
 ) -> SiteScores:
-    """Score new rows as `score_run` does, with every role as a site of FLARE's simulator.
+    """Score new rows as `score_run` or `predict_run` does, with every role as a site of FLARE's simulator.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def score_in_simulator(
         sites = [*relative, ARBITER]
         with simulated(make, sites, environment, lambda workspace: result(workspace) is not None, tell) as workspace:
             found = read_json(result(workspace) or workspace)
-        text = (Path(folder) / "shared.partial" / ASSIGNMENTS_FILE).read_text(encoding="utf-8")
+        text = (Path(folder) / "shared.partial" / rows_file(plan_of(run).model.algorithm)).read_text(encoding="utf-8")
     return SiteScores(found["rows"], found["log_likelihood"], text)
 
 
@@ -139,8 +139,6 @@ def score_on_sites(
 
 def _checked(run: Path, data: Mapping[str, Path]) -> Version:
     """Return the version of a run after what can be checked before anything is started."""
-    version, plan = version_of(run), plan_of(run)
-    if plan.logistic is not None:
-        raise ValueError(f"{run}: a logistic regression predicts with engine 'local'; use predict_run")
-    check_continues(version, scoring_plan(plan, data))
+    version = version_of(run)
+    check_continues(version, scoring_plan(plan_of(run), data))
     return version

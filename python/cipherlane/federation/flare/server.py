@@ -27,6 +27,7 @@ from cipherlane.federation.flare.reports import (
     SCORES_FILE,
     ReportWriter,
 )
+from cipherlane.federation.logistic_scoring import predict_through_sums
 from cipherlane.federation.plan import parse_plan
 from cipherlane.federation.registry import Version, check_continues, final_weights, find, version_of
 from cipherlane.federation.run_session import Progress
@@ -146,11 +147,16 @@ class FlareScorer:
             version=version,
             training=False,
         )
-        rows, record = score_through_sums(plan, engine, final_weights(version))
+        log_likelihood = None
+        if plan.logistic is not None:
+            rows = predict_through_sums(plan, engine)
+        else:
+            rows, record = score_through_sums(plan, engine, final_weights(version))
+            log_likelihood = record.log_likelihood
         # Last: whoever waits for the result takes it that all is written.
         write_json(
             result / SCORES_FILE,
-            {"version": version.digest, "rows": rows, "log_likelihood": record.log_likelihood},
+            {"version": version.digest, "rows": rows, "log_likelihood": log_likelihood},
         )
 
 
