@@ -58,7 +58,7 @@ class EncryptedFedAvgRecipe(FedAvgRecipe):  # type: ignore[misc]
     ) -> None:
         check_options(options)
         self._terms = terms
-        self._filter_settings = {"key": key, "password": password, "clip": clip}
+        self._filter_settings: dict[str, Any] = {"key": key, "password": password, "clip": clip}
         self._controller_settings = {
             "allow_empty_global_weights": not initial,
             "ignore_result_error": ignore_result_error,

@@ -56,5 +56,5 @@ def _added(name: str, values: NDArray[np.floating], difference: NDArray[np.float
             f"{difference.shape}"
         )
     # Of the model's type, which all clients have, whatever that of a difference is.
-    total = np.add(values, difference, dtype=np.float64)
+    total: NDArray[np.floating] = np.add(values, difference, dtype=np.float64)
     return total.astype(values.dtype) if values.dtype.kind == "f" else total
