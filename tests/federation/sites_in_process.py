@@ -7,16 +7,15 @@ from pathlib import Path
 
 from cipherlane.federation import BinningRun, Plan, Progress, Run, load_plan, parse_plan
 from cipherlane.federation.binning_run import bin_elsewhere
-from cipherlane.federation.coordinator import RoundRecord
 from cipherlane.federation.engine import Engine, Transcript
 from cipherlane.federation.flare.engine import FlareEngine, Unreachable
 from cipherlane.federation.flare.role_host import RoleHost
-from cipherlane.federation.logistic_scoring import predict_through_sums
-from cipherlane.federation.registry import Version, final_weights, version_of
+from cipherlane.federation.registry import Version, version_of
 from cipherlane.federation.run_session import Connect
 from cipherlane.federation.run_store import plan_of
-from cipherlane.federation.scoring import score_through_sums, scoring_plan
+from cipherlane.federation.scoring import scoring_plan
 from cipherlane.federation.training import train_elsewhere
+from cipherlane.federation.version_scoring import score_version
 
 
 class Line:
@@ -81,8 +80,8 @@ def _connecting(plan_file: Path, lines: Mapping[str, Line], run: str, patience: 
 
 def score_over(
     run: Path, data: Mapping[str, str], lines: Mapping[str, Line], transcript: Transcript | None = None
-) -> tuple[int, RoundRecord | None]:
-    """Apply a run's model to other rows as FLARE's server does, over these lines; a regression has no record."""
+) -> tuple[int, float | None]:
+    """Apply a run's model to other rows as FLARE's server does, over these lines."""
     version = version_of(run)
     plan = scoring_plan(plan_of(run), {name: Path(file) for name, file in data.items()})
     engine = FlareEngine(
@@ -96,6 +95,4 @@ def score_over(
         version=version,
         training=False,
     )
-    if plan.logistic is not None:
-        return predict_through_sums(plan, engine), None
-    return score_through_sums(plan, engine, final_weights(version))
+    return score_version(plan, engine, version)

@@ -160,8 +160,8 @@ def test_scores_over_sites_are_the_local_engines(
     expected = score_run(local.directory, data)
     write_assignments(tmp_path / "expected.csv", expected.id_column, expected.ids, expected.responsibilities)
     transcript = Transcript(keep_messages=True)
-    rows, record = score_over(run.directory, dict.fromkeys(data, "new.csv"), sites(), transcript)
-    assert (rows, record.log_likelihood) == (40, expected.log_likelihood)
+    found = score_over(run.directory, dict.fromkeys(data, "new.csv"), sites(), transcript)
+    assert found == (40, expected.log_likelihood)
     scored = tmp_path / "sites" / "guest" / "scores" / "new" / "assignments.csv"
     assert scored.read_bytes() == (tmp_path / "expected.csv").read_bytes()
     assert [path.name for path in (tmp_path / "sites" / "host1").iterdir() if path.name == "scores"] == []

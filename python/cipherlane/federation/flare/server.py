@@ -27,13 +27,13 @@ from cipherlane.federation.flare.reports import (
     SCORES_FILE,
     ReportWriter,
 )
-from cipherlane.federation.logistic_scoring import predict_through_sums
 from cipherlane.federation.plan import parse_plan
-from cipherlane.federation.registry import Version, check_continues, final_weights, find, version_of
+from cipherlane.federation.registry import Version, check_continues, find, version_of
 from cipherlane.federation.run_session import Progress
 from cipherlane.federation.run_store import TRANSCRIPT_FILE, plan_of, write_json
-from cipherlane.federation.scoring import score_through_sums, scoring_plan
+from cipherlane.federation.scoring import scoring_plan
 from cipherlane.federation.training import train_elsewhere
+from cipherlane.federation.version_scoring import score_version
 from cipherlane.files import site_directory
 
 
@@ -147,12 +147,7 @@ class FlareScorer:
             version=version,
             training=False,
         )
-        log_likelihood = None
-        if plan.logistic is not None:
-            rows = predict_through_sums(plan, engine)
-        else:
-            rows, record = score_through_sums(plan, engine, final_weights(version))
-            log_likelihood = record.log_likelihood
+        rows, log_likelihood = score_version(plan, engine, version)
         # Last: whoever waits for the result takes it that all is written.
         write_json(
             result / SCORES_FILE,
