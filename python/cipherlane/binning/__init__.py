@@ -46,3 +46,8 @@ def __getattr__(name: str) -> object:
     from cipherlane.binning.woe_binner import WoeBinner
 
     return WoeBinner
+
+
+def __dir__() -> list[str]:
+    """Return the names, the estimator's with the others."""
+    return sorted({*globals(), *__all__})

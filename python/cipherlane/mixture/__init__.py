@@ -34,3 +34,8 @@ def __getattr__(name: str) -> object:
     from cipherlane.mixture.gaussian_mixture import GaussianMixture
 
     return GaussianMixture
+
+
+def __dir__() -> list[str]:
+    """Return the names, the estimator's with the others."""
+    return sorted({*globals(), *__all__})
