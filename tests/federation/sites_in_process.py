@@ -8,7 +8,6 @@ from pathlib import Path
 from cipherlane.federation import BinningRun, Plan, Progress, Run, load_plan, parse_plan
 from cipherlane.federation.binning_run import bin_elsewhere
 from cipherlane.federation.engine import Engine, Transcript
-from cipherlane.federation.flare.applying import score_over_engine
 from cipherlane.federation.flare.engine import FlareEngine, Unreachable
 from cipherlane.federation.flare.role_host import RoleHost
 from cipherlane.federation.registry import Version, version_of
@@ -16,6 +15,7 @@ from cipherlane.federation.run_session import Connect
 from cipherlane.federation.run_store import plan_of
 from cipherlane.federation.scoring import scoring_plan
 from cipherlane.federation.training import train_elsewhere
+from cipherlane.federation.version_scoring import score_version
 
 
 class Line:
@@ -95,4 +95,4 @@ def score_over(
         version=version,
         training=False,
     )
-    return score_over_engine(plan, engine, version)
+    return score_version(plan, engine, version)

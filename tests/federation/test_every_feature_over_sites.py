@@ -10,10 +10,12 @@ import pytest
 
 from cipherlane.errors import ProtocolError
 from cipherlane.federation import Progress, Run, load_plan, predict_run, train
+from cipherlane.federation.engine import Transcript
 from cipherlane.federation.flare.calls import RoleOrder
 from cipherlane.federation.flare.role_host import RoleHost
 from cipherlane.ledger import missing_packages
 from cipherlane.report import render_page
+from cipherlane.vertical.wire import peek
 
 from sites_in_process import Line, score_over, train_over
 
@@ -84,30 +86,36 @@ def test_a_logistic_regression_is_trained_and_predicts_over_sites(tmp_path: Path
     text = plan.read_text().replace("[privacy]\nresponsibility_decimals = -1\n", "[logistic]\nbatch_rows = 60\n")
     plan.write_text(text.replace("components = 3\nseed = 1\n", 'algorithm = "logistic-regression"\n'))
     local = train(plan, tmp_path / "local")
-    run = train_over(plan, tmp_path / "runs" / "first", _sites(tmp_path))
+    sites = _sites(tmp_path)
+    run = train_over(plan, tmp_path / "runs" / "first", sites)
     assert _trajectory(run) == _trajectory(local)
     files = {"models/guest.npz": "guest", "models/host1.npz": "host1", "predictions.csv": "guest"}
     _assert_same_models(tmp_path, local, files)
-    data = {name: tmp_path / f"{name}.csv" for name in ("guest", "host1")}
-    lines = data["guest"].read_text().splitlines()
-    new = tmp_path / "sites" / "guest" / "new.csv"
-    for labelled in (True, False):
-        kept = lines if labelled else [",".join(line.split(",")[:1] + line.split(",")[2:]) for line in lines]
-        new.write_text("\n".join(kept))
-        predict_run(local.directory, {**data, "guest": new}).write(tmp_path / "expected.csv")
-        files = {"guest": "new.csv", "host1": "host1.csv"}
-        sites = {name: Line(RoleHost(name, tmp_path / "sites" / name)) for name in NAMES}
-        assert score_over(run.directory, files, sites) == (120, None)
-        found = tmp_path / "sites" / "guest" / "scores" / "new" / "predictions.csv"
-        assert found.read_bytes() == (tmp_path / "expected.csv").read_bytes()
-        assert not (tmp_path / "sites" / "host1" / "scores").exists()
-        shutil.rmtree(found.parent)
-    with pytest.raises(ValueError, match=r"keeps its model at the sites that trained it; .*--engine nvflare --kit"):
-        predict_run(run.directory, data)
     page = render_page(run.directory)
     assert "Predictions lie with the guest alone" in page and "unknown kind" not in page
     page = render_page(local.directory)
     assert "Receiver operating characteristic" in page and "unknown kind" not in page
+    data = {}
+    for name in ("guest", "host1"):
+        lines = (tmp_path / f"{name}.csv").read_text().splitlines()
+        data[name] = tmp_path / "sites" / name / "new.csv"
+        # Other rows: every second id, with labels, in each party's own order.
+        data[name].write_text("\n".join([lines[0], *(line for line in lines[1:] if int(line[1:4]) % 2)]) + "\n")
+    scored = tmp_path / "sites" / "guest" / "scores" / "new" / "predictions.csv"
+    transcript = Transcript(keep_messages=True)
+    # Sites that have just trained, rows with labels; sites whose processes are new, rows without.
+    for lines in (sites, {name: Line(RoleHost(name, tmp_path / "sites" / name)) for name in NAMES}):
+        predict_run(local.directory, data).write(tmp_path / "expected.csv")
+        assert score_over(run.directory, dict.fromkeys(data, "new.csv"), lines, transcript) == (60, None)
+        assert scored.read_bytes() == (tmp_path / "expected.csv").read_bytes()
+        shutil.rmtree(scored.parent)
+        rows = [line.split(",") for line in data["guest"].read_text().splitlines()]
+        data["guest"].write_text("\n".join(",".join([row[0], *row[2:]]) for row in rows) + "\n")
+    kinds = {peek(message)[0] for message in transcript.messages}
+    assert "residuals" in kinds and not {"gradient", "checkpoint"} & kinds
+    assert not (tmp_path / "sites" / "host1" / "scores").exists()
+    with pytest.raises(ValueError, match=r"keeps its model at the sites that trained it; .*--engine nvflare --kit"):
+        predict_run(run.directory, data)
 
 
 @with_ledger

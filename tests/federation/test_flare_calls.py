@@ -44,12 +44,18 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flare_engine, "_PAUSE_SECONDS", 0.0)
 
 
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory, write_plan_into: WritePlan) -> Run:
+    """Return what the local engine makes of the plan that `write_plan` writes."""
+    directory = tmp_path_factory.mktemp("local")
+    return train(write_plan_into(directory), directory / "run")
+
+
 @pytest.mark.parametrize("lost", [None, "request", "reply"])
 def test_whatever_is_lost_the_result_is_the_local_engines(
-    tmp_path: Path, write_plan: WritePlan, lost: str | None
+    tmp_path: Path, write_plan: WritePlan, local: Run, lost: str | None
 ) -> None:
     plan = write_plan()
-    local = train(plan, tmp_path / "local")
     lines = _lines(tmp_path, lambda call: lost if call % 2 else None)
     run = train_over(plan, tmp_path / "out", lines)
     assert _trajectory(run) == _trajectory(local)
@@ -68,9 +74,8 @@ def test_whatever_is_lost_the_result_is_the_local_engines(
     assert run.metrics["model"] == local.metrics["model"], "a version stands for the same models whatever the engine"
 
 
-def test_a_run_over_sites_is_resumed_with_new_sessions(tmp_path: Path, write_plan: WritePlan) -> None:
+def test_a_run_over_sites_is_resumed_with_new_sessions(tmp_path: Path, write_plan: WritePlan, local: Run) -> None:
     plan = write_plan(training__checkpoint_every=2)
-    local = train(plan, tmp_path / "local")
 
     def stop(event: Progress) -> None:
         if event.record is not None and event.record.round == 3:
@@ -207,7 +212,7 @@ def test_damaged_orders_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_run_of_the_same_name_keeps_what_the_earlier_one_left(tmp_path: Path, write_plan: WritePlan) -> None:
-    plan = write_plan()
+    plan = write_plan(training__max_iterations=1)
     first = train_over(plan, tmp_path / "a", _lines(tmp_path))
     kept = tmp_path / "runs" / "first"
     models = {path.name: path.read_bytes() for path in (kept / "models").iterdir()}

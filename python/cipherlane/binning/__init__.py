@@ -5,6 +5,8 @@ What several parties do together is in `cipherlane.vertical.label_sums` and `cip
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cipherlane.binning.bins import CategoryBins, ColumnBins, NumericBins
 from cipherlane.binning.evidence import BinTable, information_values, weight_of_evidence
 from cipherlane.binning.fitted import FittedBinning, FittedColumn
@@ -12,7 +14,9 @@ from cipherlane.binning.forming import category_bins, numeric_bins
 from cipherlane.binning.merging import chi_merge, merge_by_label, merge_small, optimal_merge
 from cipherlane.binning.rules import BinningRules
 from cipherlane.binning.selection import select
-from cipherlane.binning.woe_binner import WoeBinner
+
+if TYPE_CHECKING:
+    from cipherlane.binning.woe_binner import WoeBinner
 
 __all__ = [
     "BinTable",
@@ -33,3 +37,17 @@ __all__ = [
     "select",
     "weight_of_evidence",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load the estimator, and with it scikit-learn, where it is asked for; parties of a federation never do."""
+    if name != "WoeBinner":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from cipherlane.binning.woe_binner import WoeBinner
+
+    return WoeBinner
+
+
+def __dir__() -> list[str]:
+    """Return the names, the estimator's with the others."""
+    return sorted({*globals(), *__all__})

@@ -16,7 +16,7 @@ from cipherlane.binning import (
     select,
 )
 from cipherlane.binning.merging import merge_pure, merged
-from cipherlane.binning.woe_binner import bin_column, binary_labels
+from cipherlane.binning.one_column import bin_column, binary_labels
 from cipherlane.errors import ProtocolError
 from cipherlane.federation.binning_host import selected_csv
 from cipherlane.federation.binning_party import BinningParty, rules_of, split_counts

@@ -12,7 +12,6 @@ from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import log_loss, roc_auc_score, roc_curve
 
 from cipherlane.files import write_whole
 from cipherlane.vertical.separable_logistic import logistic
@@ -126,6 +125,9 @@ class Predictions:
             write_whole(path, json.dumps(found, indent=2) + "\n")
 
     def _compared(self, chosen: NDArray[np.bool_]) -> dict[str, Any]:
+        # Here: it takes seconds to load, and of the sites only the guest's compares.
+        from sklearn.metrics import log_loss, roc_auc_score, roc_curve
+
         labels = np.array(self.labels)[chosen]
         truth = (labels == self.classes[1]).astype(np.intp)
         probabilities, scores = self.probabilities[chosen], self.scores[chosen]

@@ -276,6 +276,11 @@ def model_file(run: Path, name: str) -> Path:
     return run / MODELS_DIRECTORY / f"{name}.npz"
 
 
+def rows_file(algorithm: str) -> str:
+    """Return the name of the guest's file of what a model says of its rows."""
+    return PREDICTIONS_FILE if algorithm == LOGISTIC else ASSIGNMENTS_FILE
+
+
 def files_of(party: PartyPlan, run: Path, algorithm: str) -> PartyFiles | BinningFiles:
     """Return where a data party writes its results in a run's directory."""
     if algorithm == BINNING:
@@ -284,8 +289,7 @@ def files_of(party: PartyPlan, run: Path, algorithm: str) -> PartyFiles | Binnin
         return BinningFiles(selected, *tables)
     model = model_file(run, party.name)
     if party.role == GUEST:
-        rows = PREDICTIONS_FILE if algorithm == LOGISTIC else ASSIGNMENTS_FILE
-        return PartyFiles(model, run / rows, run / QUALITY_FILE)
+        return PartyFiles(model, run / rows_file(algorithm), run / QUALITY_FILE)
     if algorithm == HORIZONTAL:
         # Its rows are its own, so what the model says of them is too.
         return PartyFiles(model, *(run / f"{Path(name).stem}-{party.name}{Path(name).suffix}" for name in _OWN_FILES))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
 
 from cipherlane import mixture
 from cipherlane.horizontal.statistics import statistics_of, to_vector
@@ -68,6 +67,9 @@ def cluster_centres(inputs: NDArray[np.float64], components: int, seed: int) -> 
             f"components: the guest has {distinct} distinct rows, too few for {components} k-means clusters; ask for "
             'fewer components or set start = "random"'
         )
+    # Here: it takes seconds to load, and only some of the sites cluster.
+    from sklearn.cluster import KMeans
+
     # On one thread the clusters are the same on every machine: threads of k-means add up in the order they finish.
     with single_threaded("openmp"):
         centres = KMeans(n_clusters=components, n_init=10, random_state=seed).fit(inputs).cluster_centers_

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 
 import numpy as np
-from sklearn.cluster import KMeans, kmeans_plusplus
 
 from cipherlane.mixture.array_module import module_of
 from cipherlane.mixture.structure import Float64
@@ -50,6 +49,8 @@ def _drawn(
         return drawn
     resp = np.zeros((rows, components))
     if method == "kmeans":
+        from sklearn.cluster import KMeans
+
         kmeans = KMeans(n_clusters=components, n_init=1, random_state=random_state)
         with single_threaded("openmp") if rows < LEAST_SAMPLES else contextlib.nullcontext():
             labels = kmeans.fit(X, sample_weight=sample_weight).labels_
@@ -58,6 +59,8 @@ def _drawn(
         chosen = random_state.choice(rows, size=components, replace=False)
         resp[chosen, np.arange(components)] = 1.0
     else:
+        from sklearn.cluster import kmeans_plusplus
+
         _, chosen = kmeans_plusplus(X, components, random_state=random_state)
         resp[chosen, np.arange(components)] = 1.0
     return resp

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
 
 from cipherlane.threadpools import single_threaded
 
@@ -42,6 +41,9 @@ def initial_responsibilities(
             f"components: the guest's columns have {distinct} distinct rows, too few for {components} "
             'k-means clusters; ask for fewer components or set start = "random"'
         )
+    # Here: it takes seconds to load, and only some of the sites cluster.
+    from sklearn.cluster import KMeans
+
     # On one thread the clusters are the same on every machine: threads of k-means add up in the order they finish.
     with single_threaded("openmp"):
         clusters = KMeans(n_clusters=components, n_init=10, random_state=seed).fit_predict(inputs)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cipherlane.federation.flare.applying import scores_file
 from cipherlane.federation.flare.calls import MODEL_VARIABLE, RUN_VARIABLE, run_name_of
 from cipherlane.federation.flare.extra import flare_needed
 from cipherlane.federation.flare.reports import RESULT_DIRECTORY, SCORES_FILE
@@ -18,7 +17,7 @@ from cipherlane.federation.flare.submission import check_administrator, finished
 from cipherlane.federation.plan import Plan
 from cipherlane.federation.registry import Version, check_continues, version_of
 from cipherlane.federation.run_session import Progress
-from cipherlane.federation.run_store import TRANSCRIPT_FILE, plan_of
+from cipherlane.federation.run_store import TRANSCRIPT_FILE, plan_of, rows_file
 from cipherlane.federation.scoring import scoring_plan
 from cipherlane.files import SITE_VARIABLE
 from cipherlane.report import read_json
@@ -36,7 +35,7 @@ class SiteScores:
     log_likelihood
         Mean a row; None of a logistic regression, whose scores the guest alone has.
     assignments
-        The guest's file of them, as CSV; None where it stays at the guest's site.
+        The guest's file of them, or of predictions, as CSV; None where it stays at the guest's site.
     """
 
     rows: int
@@ -86,7 +85,7 @@ def score_in_simulator(
         sites = [*relative, ARBITER]
         with simulated(make, sites, environment, lambda workspace: result(workspace) is not None, tell) as workspace:
             found = read_json(result(workspace) or workspace)
-        text = (Path(folder) / "shared.partial" / scores_file(plan.model.algorithm)).read_text(encoding="utf-8")
+        text = (Path(folder) / "shared.partial" / rows_file(plan.model.algorithm)).read_text(encoding="utf-8")
     return SiteScores(found["rows"], found["log_likelihood"], text)
 
 

@@ -16,7 +16,6 @@ from nvflare.collab import collab
 
 from cipherlane.federation.binning_run import bin_elsewhere
 from cipherlane.federation.engine import Engine, Transcript, TranscriptEntry
-from cipherlane.federation.flare.applying import score_over_engine
 from cipherlane.federation.flare.calls import MODEL_VARIABLE, PATIENCE, RUN_VARIABLE, RUNS
 from cipherlane.federation.flare.collab_site import connected_sites
 from cipherlane.federation.flare.engine import FlareEngine
@@ -34,6 +33,7 @@ from cipherlane.federation.run_session import Progress
 from cipherlane.federation.run_store import TRANSCRIPT_FILE, plan_of, write_json
 from cipherlane.federation.scoring import scoring_plan
 from cipherlane.federation.training import train_elsewhere
+from cipherlane.federation.version_scoring import score_version
 from cipherlane.files import site_directory
 
 
@@ -147,7 +147,7 @@ class FlareScorer:
             version=version,
             training=False,
         )
-        rows, log_likelihood = score_over_engine(plan, engine, version)
+        rows, log_likelihood = score_version(plan, engine, version)
         # Last: whoever waits for the result takes it that all is written.
         write_json(result / SCORES_FILE, {"version": version.digest, "rows": rows, "log_likelihood": log_likelihood})
 

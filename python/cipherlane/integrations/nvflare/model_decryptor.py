@@ -9,12 +9,14 @@ from nvflare.apis.shareable import Shareable
 from cipherlane.integrations.averaging import decrypt_average
 from cipherlane.integrations.nvflare.client_filter import ClientFilter
 from cipherlane.integrations.nvflare.encrypted_dxo import is_encrypted, message_in
+from cipherlane.integrations.nvflare.round_model import keep_round_model
 
 
 class PaillierModelDecryptor(ClientFilter):
     """Decrypts the average of the round before in a task's data: a task data filter.
 
-    What is not encrypted, such as the first round's model, passes as it is.
+    What is not encrypted, such as the first round's model, passes as it is. `PaillierModelEncryptor` adds differences
+    to what passed.
 
     Parameters
     ----------
@@ -31,7 +33,10 @@ class PaillierModelDecryptor(ClientFilter):
             As for `decrypt_average`.
         """
         if not is_encrypted(dxo):
+            if dxo.data_kind == DataKind.WEIGHTS:
+                keep_round_model(dxo.data, fl_ctx)
             return None
         average = decrypt_average(self._key(fl_ctx), self._terms, message_in(dxo))
         self.log_info(fl_ctx, f"decrypted the average of {average.parties} clients")
+        keep_round_model(average.weights, fl_ctx)
         return DXO(DataKind.WEIGHTS, data=average.weights)

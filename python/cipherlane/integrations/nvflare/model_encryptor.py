@@ -12,12 +12,15 @@ from nvflare.apis.shareable import Shareable, make_reply
 from cipherlane.integrations.averaging import encrypt_weights
 from cipherlane.integrations.nvflare.client_filter import ClientFilter
 from cipherlane.integrations.nvflare.encrypted_dxo import encrypted_dxo
+from cipherlane.integrations.nvflare.round_model import whole_weights
 from cipherlane.integrations.nvflare.site_keys import KEY_NAME, PASSWORD
 
 
 class PaillierModelEncryptor(ClientFilter):
     """Encrypts the weights of a task's result, times the client's own weight: a task result filter.
 
+    A difference (`DataKind.WEIGHT_DIFF`, an `FLModel` of type DIFF) is added to the model of the round, which
+    `PaillierModelDecryptor` passed on, and the sum is sent, so that the average is a whole model again.
     The client's weight is NUM_STEPS_CURRENT_ROUND of the result's meta data, as in FLARE's own averaging; it is
     encrypted too. Nothing else of the meta data leaves the client. A result that holds no weights, or cannot be
     encrypted, is not sent: FLARE reports a filter's error to the server in its place.
@@ -55,10 +58,10 @@ class PaillierModelEncryptor(ClientFilter):
             dxo = from_shareable(shareable)
         except ValueError as error:
             raise ValueError(f"result: expected weights in a DXO, got none ({error}); nothing was sent") from None
-        if dxo.data_kind != DataKind.WEIGHTS:
+        if dxo.data_kind not in (DataKind.WEIGHTS, DataKind.WEIGHT_DIFF):
             raise ValueError(
-                f"result: expected kind WEIGHTS, got {dxo.data_kind}; nothing was sent: have the client "
-                "send whole weights, and other results by tasks of their own"
+                f"result: expected kind WEIGHTS or WEIGHT_DIFF, got {dxo.data_kind}; nothing was sent: have the client "
+                "send other results by tasks of their own"
             )
         if not dxo.data:
             raise ValueError("result: expected weights in a DXO, got an empty one; nothing was sent")
@@ -71,7 +74,7 @@ class PaillierModelEncryptor(ClientFilter):
         Raises
         ------
         ValueError
-            It has no NUM_STEPS_CURRENT_ROUND.
+            It has no NUM_STEPS_CURRENT_ROUND, or is a difference to a model that is not known.
         TypeError, ValueError, PlaintextOverflowError
             As for `encrypt_weights`.
         """
@@ -81,6 +84,7 @@ class PaillierModelEncryptor(ClientFilter):
                 "result: expected the client's weight as NUM_STEPS_CURRENT_ROUND in the meta data, got none; set it "
                 "to the number of rows or steps"
             )
-        message = encrypt_weights(self._key(fl_ctx), self._terms, dxo.data, weight, clip=self.clip)
-        self.log_info(fl_ctx, f"encrypted {len(dxo.data)} layers in {len(message)} bytes")
+        weights = dxo.data if dxo.data_kind == DataKind.WEIGHTS else whole_weights(dxo.data, fl_ctx)
+        message = encrypt_weights(self._key(fl_ctx), self._terms, weights, weight, clip=self.clip)
+        self.log_info(fl_ctx, f"encrypted {len(weights)} layers in {len(message)} bytes")
         return encrypted_dxo(message)

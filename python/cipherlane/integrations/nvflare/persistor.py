@@ -10,8 +10,9 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.abstract.model import ModelLearnable, ModelLearnableKey, make_model_learnable
 from nvflare.app_common.abstract.model_persistor import ModelPersistor
 
+from cipherlane.errors import ProtocolError
 from cipherlane.files import make_directory, told, write_whole
-from cipherlane.integrations.nvflare.encrypted_dxo import message_in
+from cipherlane.integrations.nvflare.encrypted_dxo import is_encrypted, message_in
 
 AVERAGE_FILE = "average.cipherlane"
 
@@ -60,6 +61,11 @@ class EncryptedModelPersistor(ModelPersistor):  # type: ignore[misc]
             The file cannot be written.
         """
         dxo = DXO(DataKind.WEIGHTS, data=model[ModelLearnableKey.WEIGHTS], meta=model[ModelLearnableKey.META])
+        if not is_encrypted(dxo):
+            raise ProtocolError(
+                "model: expected the encrypted sum that PaillierAggregator makes, got another; give the workflow that "
+                "aggregator, as add_encrypted_averaging and EncryptedFedAvgRecipe do"
+            )
         path = Path(fl_ctx.get_workspace().get_result_root(fl_ctx.get_job_id())) / self.file
         make_directory(path.parent)
         write_whole(path, message_in(dxo))
