@@ -16,7 +16,8 @@ from cipherlane.federation.data_party import PartyFiles
 from cipherlane.federation.flare.calls import SCORES, ModelOrder, RoleOrder, model_directory, run_directory
 from cipherlane.federation.ledger_part import witness_of
 from cipherlane.federation.party import Party
-from cipherlane.federation.plan import BINNING, PartyPlan, parse_plan
+from cipherlane.federation.plan import BINNING, PartyPlan
+from cipherlane.federation.plan_reader import parse_plan
 from cipherlane.federation.registry import check_block_continues, party_block, trained_model
 from cipherlane.federation.responder import Responder
 from cipherlane.federation.run_store import ASSIGNMENTS_FILE, JOINT_MODEL, files_of, model_file, sealed_store_of
