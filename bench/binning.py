@@ -27,7 +27,7 @@ from cipherlane.federation.binning_guest import BinningGuest
 from cipherlane.federation.binning_host import BinningHost
 from cipherlane.federation.capability import threads
 from cipherlane.federation.engine import LocalEngine
-from cipherlane.federation.plan import parse_plan
+from cipherlane.federation.plan_reader import parse_plan
 from cipherlane.vertical.grouped_sums import additions
 from cipherlane.vertical.tables import Table
 

@@ -1,6 +1,5 @@
 #include "device_bindings.hpp"
 
-#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include <algorithm>
@@ -9,27 +8,20 @@
 #include <tuple>
 #include <vector>
 
+#include "binding_arrays.hpp"
+#include "bindings.hpp"
 #include "device_codec.hpp"
 #include "dlpack.hpp"
-
-namespace py = pybind11;
 
 namespace cipherlane {
 namespace {
 
 using ByteArray = py::array_t<std::uint8_t, py::array::c_style>;
-using LimbArray = py::array_t<Limb, py::array::c_style>;
 
 Device& the_device() {
   const DeviceChoice choice = choose_device();
   if (choice.device == nullptr) throw BackendUnavailable("backend: 'cuda' cannot be used: " + choice.reason);
   return *choice.device;
-}
-
-template <class Function>
-auto unlocked(Function&& function) {
-  const py::gil_scoped_release release;
-  return function();
 }
 
 std::optional<std::uint64_t> place_of(const Faults& faults, kernels::Fault fault) {
@@ -96,8 +88,7 @@ View make_view(std::uintptr_t address, const std::string& element, const std::ve
 }
 
 Limbs modulus_of(const LimbArray& modulus) {
-  if (modulus.ndim() != 1 || modulus.shape(0) == 0 || modulus.data()[modulus.shape(0) - 1] == 0)
-    throw py::value_error("modulus: expected a 1-D array of limbs whose top limb is not zero");
+  check_modulus(modulus);
   return Limbs(modulus.data(), modulus.data() + modulus.shape(0));
 }
 
@@ -181,8 +172,7 @@ std::tuple<DeviceMemoryPtr, MaybePlace, MaybePlace> decode_on_device(const Plain
 }
 
 LimbArray read_plaintexts(const Plaintexts& plaintexts) {
-  LimbArray out(
-      {static_cast<py::ssize_t>(plaintexts.numbers->count()), static_cast<py::ssize_t>(plaintexts.modulus.size())});
+  LimbArray out = limb_array(plaintexts.numbers->count(), plaintexts.modulus.size());
   Limb* to = out.mutable_data();
   unlocked([&] { plaintexts.numbers->read(to); });
   return out;

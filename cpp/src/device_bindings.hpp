@@ -19,6 +19,4 @@ pybind11::object device_memory_of(PlainPtr numbers, std::size_t limbs);
 Numbers device_rows(const char* name, const pybind11::object& memory, std::size_t limbs, std::size_t& count,
                     const Limbs& modulus);
 
-void bind_device(pybind11::module_& module);
-
 }  // namespace cipherlane

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import os
 import platform
 import sys
@@ -13,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import cipherlane
-from cipherlane import cli_binning, cli_ledger, cli_registry, cli_sealing
+from cipherlane import cli_bench, cli_binning, cli_keygen, cli_ledger, cli_registry, cli_sealing
 from cipherlane.cli_commands import add_command, add_run_options
 from cipherlane.errors import CipherlaneError
-from cipherlane.paillier.pem import PASSWORD_VARIABLE
 
 if TYPE_CHECKING:
     from cipherlane.federation import Run
@@ -94,9 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     cli_ledger.add_audit(commands)
     cli_ledger.add_access(commands)
     _add_info(commands)
-    _add_keygen(commands)
+    cli_keygen.add_keygen(commands)
     cli_sealing.add_rotate_key(commands)
-    _add_bench(commands)
+    cli_bench.add_bench(commands)
     return parser
 
 
@@ -375,150 +373,3 @@ def _info(options: argparse.Namespace) -> int:
     print(f"{'backends:':<12}{', '.join(cipherlane.backends())} (best first)")
     print(f"{'threads:':<12}{threads()} (set CIPHERLANE_THREADS to change)")
     return 0
-
-
-def _add_keygen(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = add_command(
-        commands,
-        "keygen",
-        _keygen,
-        "make a Paillier key pair: NAME.public.json, and NAME.private.pem under a password",
-        "  cipherlane keygen --out keys/clinic                      # asks for the password\n"
-        "  cipherlane keygen --out keys/clinic --password-file secret.txt\n"
-        f"  {PASSWORD_VARIABLE}=... cipherlane keygen --out keys/clinic --bits 3072\n"
-        "\n"
-        "`train` makes a fresh pair for every run; with a section [arbiter] in the plan, which names this one by its\n"
-        "fingerprint, the arbiter uses it and every other role refuses any other (docs/plan.md). From Python:\n"
-        '  public_key = cipherlane.PublicKey.from_json(open("keys/clinic.public.json").read())\n'
-        '  private_key = cipherlane.PrivateKey.from_pem(open("keys/clinic.private.pem").read(), password)',
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="NAME", help="path both names start with")
-    parser.add_argument(
-        "--bits", type=int, default=2048, help="size of the modulus: 1024 to 4096, a multiple of 256 (default: 2048)"
-    )
-    parser.add_argument(
-        "--scheme",
-        default="djn",
-        choices=["djn", "classic", "short"],
-        help="djn (default): fast encryption; classic: as published in 1999; short: the fastest decryption, under a "
-        "further assumption; docs/keys.md compares them",
-    )
-    parser.add_argument(
-        "--password-file",
-        type=Path,
-        metavar="FILE",
-        help=f"file whose first line is the password (default: ${PASSWORD_VARIABLE}, else ask)",
-    )
-
-
-def _keygen(options: argparse.Namespace) -> int:
-    public_file = options.out.with_name(options.out.name + ".public.json")
-    private_file = options.out.with_name(options.out.name + ".private.pem")
-    for path in (public_file, private_file):
-        if path.exists():
-            raise ValueError(f"{path}: exists already; give another name with --out")
-    password = _password(options.password_file)
-    public_key, private_key = cipherlane.keygen(bits=options.bits, scheme=options.scheme)
-    sealed = private_key.to_pem(password)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(private_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(sealed)
-        public_file.write_text(public_key.to_json(), encoding="utf-8")
-    except BaseException:
-        # Half a pair is no pair.
-        private_file.unlink(missing_ok=True)
-        public_file.unlink(missing_ok=True)
-        raise
-    print(f"{public_key.bits}-bit {public_key.scheme} key, fingerprint {public_key.fingerprint}")
-    print(f"public:  {public_file}")
-    print(f"private: {private_file}")
-    return 0
-
-
-def _password(file: Path | None) -> str:
-    if file is not None:
-        lines = file.read_text(encoding="utf-8").splitlines()
-        password = lines[0] if lines else ""
-        source = str(file)
-    elif PASSWORD_VARIABLE in os.environ:
-        password, source = os.environ[PASSWORD_VARIABLE], PASSWORD_VARIABLE
-    elif sys.stdin.isatty():
-        password, source = getpass.getpass("password for the private key: "), "the password"
-        if getpass.getpass("the same again: ") != password:
-            raise ValueError("the password: the two did not agree; try again")
-    else:
-        raise ValueError(f"no password: give --password-file or set {PASSWORD_VARIABLE}")
-    if not password:
-        raise ValueError(f"{source}: the password is empty; a private key needs one")
-    return password
-
-
-def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = add_command(
-        commands,
-        "bench",
-        _bench,
-        "measure encryption on this machine beside other libraries",
-        "  cipherlane bench --quick                                 # a minute or two, all operations\n"
-        "  cipherlane bench --bits 2048 3072 --against gmpy2,heu --json bench.json --plot bench.png\n"
-        "  cipherlane bench --operations encrypt add --threads 1 2 --backend ifma portable\n"
-        "  cipherlane bench --operations encrypt --batch 8 64 512 4096 --against none\n"
-        "  cipherlane bench --backend cuda --json gpu.json          # a GPU, see docs/gpu.md\n"
-        "\n"
-        "Every operation, ours and theirs, is verified by decryption before it is timed. Rates are operations a\n"
-        "CPU second, so that a busy machine does not matter much; a GPU is measured as a whole, in elapsed time. A\n"
-        "ratio compares like with like, or says in what the two are unlike. docs/benchmark.md explains every column.\n"
-        "Ctrl-C prints what has been measured so far.\n"
-        "\n"
-        "operations: encrypt, encrypt-classic, encrypt-short, holder-djn, holder-exact, holder-classic, holder-short,\n"
-        "            encode-encrypt, packed, add, subtract, multiply, sum, segment-sum, matmul, rerandomize, decrypt,\n"
-        "            decrypt-short, to-bytes, from-bytes, host-to-host (GPU)\n"
-        "peers:      phe (python-paillier), gmpy2 (GMP's integers), heu (SecretFlow HEU)",
-    )
-    parser.add_argument("--bits", type=int, nargs="+", default=[2048], metavar="N", help="key sizes (default: 2048)")
-    parser.add_argument(
-        "--backend", nargs="+", metavar="NAME", help="backends, see cipherlane info (default: the best usable)"
-    )
-    parser.add_argument("--operations", nargs="+", metavar="NAME", help="names from the list below (default: all)")
-    parser.add_argument(
-        "--threads", type=int, nargs="+", metavar="N", help="threads (default: 1; beside a device, all)"
-    )
-    parser.add_argument(
-        "--batch",
-        type=int,
-        nargs="+",
-        metavar="N",
-        help="batch sizes to sweep (default: one that suits each operation)",
-    )
-    parser.add_argument(
-        "--against", metavar="PEERS", help="peers, separated by commas, or none (default: those installed)"
-    )
-    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each comparison (default: 5; quick: 3)")
-    parser.add_argument("--quick", action="store_true", help="short timings, for a first look")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures to this file")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw them: a .png, .svg or .pdf file")
-
-
-def _bench(options: argparse.Namespace) -> int:
-    from cipherlane.benchmark import Settings
-    from cipherlane.benchmark.command import run
-
-    settings = Settings.of(
-        bits=options.bits,
-        backends=options.backend,
-        operations=options.operations,
-        threads=options.threads,
-        batches=options.batch,
-        against=_peers(options.against),
-        rounds=options.rounds,
-        quick=options.quick,
-    )
-    return run(settings, options.json, options.plot)
-
-
-def _peers(text: str | None) -> list[str] | None:
-    if text is None or text == "none":
-        return None if text is None else []
-    return [name.strip() for name in text.split(",")]

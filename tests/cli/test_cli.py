@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 import cipherlane as cl
-from cipherlane.cli import PASSWORD_VARIABLE, main
+from cipherlane.cli import main
 from cipherlane.federation import Progress, train
 from cipherlane.federation.run_store import check_complete
+from cipherlane.paillier.pem import PASSWORD_VARIABLE
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "breast_cancer"
 COMMANDS = (

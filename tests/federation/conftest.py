@@ -2,13 +2,20 @@ from __future__ import annotations
 
 import csv
 import functools
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from mixed_columns import CUTS, FRAME, GUEST_COLUMNS, HOST_COLUMNS
 
+from cipherlane.federation import row_matching
 from cipherlane.paillier.public_key import WeakKeyWarning
+from cipherlane.vertical.binning_messages import BINNING_SEALED
+from cipherlane.vertical.messages import pack_sealed
 
 WritePlan = Callable[..., Path]
 
@@ -137,6 +144,48 @@ def write_binning_plan(write_plan: WritePlan) -> WritePlan:
         return plan
 
     return write
+
+
+@pytest.fixture
+def write_mixed(tmp_path: Path) -> WritePlan:
+    """Return a function that writes the files of mixed_columns, rows in different orders, and a plan to bin them."""
+
+    def written(frame: pd.DataFrame = FRAME, host: dict[str, object] | None = None, **settings: Any) -> Path:
+        guest_part, host_part = frame[["id", "y", *GUEST_COLUMNS]], frame[["id", *HOST_COLUMNS]]
+        guest_part.to_csv(tmp_path / "guest.csv", index=False)
+        host_part.sample(frac=1, random_state=3).to_csv(tmp_path / "host.csv", index=False)
+        (tmp_path / "cuts.json").write_text(json.dumps(CUTS))
+        sections: dict[str, dict[str, object]] = {
+            "binning": {},
+            "encryption": {"key_bits": 1024},
+            "parties.guest": {"data": "guest.csv", "label_column": "y"},
+            "parties.host": {"data": "host.csv", "categories": ["blood"], **(host or {})},
+        }
+        for dotted, value in settings.items():
+            section, _, field = dotted.partition("__")
+            sections.setdefault(section.replace("party_", "parties."), {})[field] = value
+        lines = []
+        for name, fields in sections.items():
+            lines += [f"[{name}]", *(f"{field} = {json.dumps(value)}" for field, value in fields.items())]
+        (tmp_path / "plan.toml").write_text("\n".join(lines) + "\n")
+        return tmp_path / "plan.toml"
+
+    return written
+
+
+@pytest.fixture
+def boxes(monkeypatch) -> list[bytes]:
+    """Collect what is sealed in every box between the parties."""
+    contents: list[bytes] = []
+
+    def watched(kind: str, round_number: int, **fields: Any) -> bytes:
+        content = pack_sealed(kind, round_number, **fields)
+        if kind in BINNING_SEALED:
+            contents.append(content)
+        return content
+
+    monkeypatch.setattr(row_matching, "pack_sealed", watched)
+    return contents
 
 
 def _section(name: str, fields: dict[str, object]) -> str:

@@ -14,7 +14,8 @@ from cipherlane.federation.arbiter import Arbiter
 from cipherlane.federation.coordinator import Coordinator
 from cipherlane.federation.data_party import DataParty, PartyFiles
 from cipherlane.federation.engine import LocalEngine
-from cipherlane.federation.plan import Plan, load_plan
+from cipherlane.federation.plan import Plan
+from cipherlane.federation.plan_reader import load_plan
 from cipherlane.vertical.sealed_files import SealedStore
 from cipherlane.vertical.starts import initial_responsibilities
 

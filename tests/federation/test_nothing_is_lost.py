@@ -12,7 +12,7 @@ from same_run import check_same
 
 from cipherlane.federation import Progress, train
 from cipherlane.federation.directory_lock import DirectoryLock
-from cipherlane.federation.plan import load_plan
+from cipherlane.federation.plan_reader import load_plan
 from cipherlane.federation.run_store import RunStore
 
 WritePlan = Callable[..., Path]

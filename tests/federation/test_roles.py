@@ -14,7 +14,7 @@ from cipherlane.federation.arbiter import Arbiter
 from cipherlane.federation.coordinator import Coordinator
 from cipherlane.federation.data_party import DataParty, PartyFiles
 from cipherlane.federation.engine import LocalEngine, Transcript
-from cipherlane.federation.plan import load_plan
+from cipherlane.federation.plan_reader import load_plan
 from cipherlane.vertical.messages import pack, unpack
 from cipherlane.vertical.sealed_files import SealedStore
 from cipherlane.vertical.wire import Message

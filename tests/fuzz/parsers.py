@@ -20,7 +20,8 @@ from cipherlane.errors import ProtocolError
 from cipherlane.federation import models, sealed_state
 from cipherlane.federation.binning_party import read_cuts
 from cipherlane.federation.flare.calls import RoleOrder
-from cipherlane.federation.plan import ALGORITHM, HORIZONTAL, ArbiterPlan, PartyPlan, parse_plan
+from cipherlane.federation.plan import ALGORITHM, HORIZONTAL, ArbiterPlan, PartyPlan
+from cipherlane.federation.plan_reader import parse_plan
 from cipherlane.paillier import pem
 from cipherlane.paillier.columns import ColumnDescription, from_column, to_column
 from cipherlane.vertical import alignment, messages, seal_keys, sealed_files, sealing, wire

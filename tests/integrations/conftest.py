@@ -1,4 +1,4 @@
-"""One small key for all adapters."""
+"""Small keys for all adapters."""
 
 from __future__ import annotations
 
@@ -24,3 +24,39 @@ def private_key():
 @pytest.fixture(scope="session")
 def public_key(private_key):
     return private_key.public_key
+
+
+# Of python-paillier, which is imported only where its stand-in is tried: other adapters are tested without it.
+
+
+@pytest.fixture(scope="module", params=[512, 1024], ids=["gmp", "core"])
+def bits(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def our_keys(bits):
+    """Return a pair of the stand-in."""
+    from cipherlane.integrations import phe
+
+    from phe_pairs import pair_of
+
+    return pair_of(phe, bits)
+
+
+@pytest.fixture(scope="module")
+def their_keys(bits):
+    """Return a pair of python-paillier with the same primes."""
+    import phe
+
+    from phe_pairs import pair_of
+
+    return pair_of(phe, bits)
+
+
+@pytest.fixture(scope="module")
+def core_keys():
+    """Return a pair whose public key has h_s."""
+    from cipherlane.integrations import phe
+
+    return phe.generate_paillier_keypair(n_length=1024)

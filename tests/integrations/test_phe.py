@@ -27,27 +27,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::cipherlane.paillier.WeakKeyWarn
 PAGE = Path(__file__).parents[2] / "docs" / "integrations" / "phe.md"
 
 
-@pytest.fixture(scope="module", params=[512, 1024], ids=["gmp", "core"])
-def bits(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def our_keys(bits):
-    return pair_of(ours, bits)
-
-
-@pytest.fixture(scope="module")
-def their_keys(bits):
-    return pair_of(theirs, bits)
-
-
-@pytest.fixture(scope="module")
-def core_keys():
-    """Return a pair whose public key has h_s."""
-    return ours.generate_paillier_keypair(n_length=1024)
-
-
 # ---- its own tests -----------------------------------------------------------------------------------------
 
 

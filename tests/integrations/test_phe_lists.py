@@ -18,27 +18,6 @@ from phe_pairs import NUMBERS, pair_of, state
 pytestmark = pytest.mark.filterwarnings("ignore::cipherlane.paillier.WeakKeyWarning")
 
 
-@pytest.fixture(scope="module", params=[512, 1024], ids=["gmp", "core"])
-def bits(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def our_keys(bits):
-    return pair_of(ours, bits)
-
-
-@pytest.fixture(scope="module")
-def their_keys(bits):
-    return pair_of(theirs, bits)
-
-
-@pytest.fixture(scope="module")
-def core_keys():
-    """Return a pair whose public key has h_s."""
-    return ours.generate_paillier_keypair(n_length=1024)
-
-
 def mixed(public_key, count, seed):
     """Return numbers of many exponents, the same for the same seed whatever the library."""
     rng = random.Random(seed)

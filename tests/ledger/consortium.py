@@ -17,8 +17,9 @@ from cipherlane.ledger.chain import Head
 from cipherlane.ledger.clique import StrictClique
 from cipherlane.ledger.contract import Contract
 from cipherlane.ledger.digests import Crossing
-from cipherlane.ledger.member import CHAIN_FILE, Member, Part
+from cipherlane.ledger.member import CHAIN_FILE, Member
 from cipherlane.ledger.node import Node
+from cipherlane.ledger.part import Part
 from cipherlane.ledger.run_files import agreement_file, member_directory, model_file, results_file
 from cipherlane.ledger.session import LedgerSession
 

@@ -13,6 +13,7 @@ import cipherlane as cl
 from cipherlane.errors import ProtocolError
 from cipherlane.paillier.public_key import WeakKeyWarning
 from cipherlane.vertical.logistic_ciphertexts import (
+    GuestRows,
     encrypted_gradient,
     packed_loss,
     packed_residuals,
@@ -152,8 +153,8 @@ def test_packed_rows_give_residuals_losses_and_gradients(
 
     features = public_key.encrypt(packing.packed(kernel.features(b)), codec=packing.codec)
     received = cl.CipherArray.from_bytes(public_key, features.to_bytes())
-    own = (packing, kernel, a, labels, weights)
-    residuals, loss = packed_residuals(received, *own), packed_loss(received, *own)
+    own = GuestRows(kernel, a, labels, weights)
+    residuals, loss = packed_residuals(received, packing, own), packed_loss(received, packing, own)
     gradient = encrypted_gradient(integers, residuals)
     assert residuals.bound == packing.residual_bound
 

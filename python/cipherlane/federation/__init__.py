@@ -12,7 +12,8 @@ from cipherlane.federation.binning_run import BinningRun, bin_columns
 from cipherlane.federation.binning_transform import bins_of, transform_rows
 from cipherlane.federation.engine import Engine, LocalEngine, Role, Transcript
 from cipherlane.federation.logistic_scoring import predict_run
-from cipherlane.federation.plan import Plan, load_plan, parse_plan
+from cipherlane.federation.plan import Plan
+from cipherlane.federation.plan_reader import load_plan, parse_plan
 from cipherlane.federation.predictions import Predictions
 from cipherlane.federation.run_session import Progress
 from cipherlane.federation.scoring import Scores, score_models, score_run

@@ -11,7 +11,8 @@ from cipherlane.errors import LedgerError
 from cipherlane.federation.binning_coordinator import BinningCoordinator
 from cipherlane.federation.binning_results import BinningResult
 from cipherlane.federation.engine import Transcript
-from cipherlane.federation.plan import Plan, load_plan
+from cipherlane.federation.plan import Plan
+from cipherlane.federation.plan_reader import load_plan
 from cipherlane.federation.run_session import (
     Connect,
     Progress,

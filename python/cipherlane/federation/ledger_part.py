@@ -16,7 +16,7 @@ from cipherlane.vertical.sealed_files import SealedStore
 if TYPE_CHECKING:
     from cipherlane.federation.witness import Witness
     from cipherlane.ledger.accounts import Account
-    from cipherlane.ledger.member import Part
+    from cipherlane.ledger.part import Part
 
 _ACCOUNT_FILE = "ledger-account.sealed"
 # Commitments beside those of rounds: before the first and after the last, and room for rounds done again.
@@ -63,7 +63,7 @@ def part_of(
     lineage: Lineage = TRAINED_ANEW,
 ) -> Part:
     """Return what a role brings to the ledger."""
-    from cipherlane.ledger.member import Part
+    from cipherlane.ledger.part import Part
 
     section = plan.ledger or LedgerPlan()
     return Part(

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cipherlane.federation.models import UNREADABLE
-from cipherlane.files import make_directory, write_whole
+from cipherlane.federation.model_files import Arrays, Header, read_model_file, write_model_file
 from cipherlane.vertical.tables import IMPUTATIONS, Preprocessing
 
 _FORMAT = "cipherlane logistic regression 1"
@@ -60,20 +56,13 @@ def save_logistic_model(path: Path, model: LogisticModel) -> bytes:
         "intercept": model.intercept,
         "labels": None if model.labels is None else list(model.labels),
     }
-    stream = io.BytesIO()
-    np.savez(
-        stream,
-        allow_pickle=False,
-        header=np.array(json.dumps(header)),
-        coefficients=model.coefficients,
-        centre=fitted.centre,
-        scale=fitted.scale,
-        fill=fitted.fill,
-    )
-    make_directory(path.parent)
-    content = stream.getvalue()
-    write_whole(path, content)
-    return hashlib.sha256(content).digest()
+    arrays = {
+        "coefficients": model.coefficients,
+        "centre": fitted.centre,
+        "scale": fitted.scale,
+        "fill": fitted.fill,
+    }
+    return write_model_file(path, header, arrays)
 
 
 def load_logistic_model(path: Path) -> LogisticModel:
@@ -84,32 +73,26 @@ def load_logistic_model(path: Path) -> LogisticModel:
     ValueError
         The file is not there, is not such a model, or its parts do not fit together.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: no such model file; `cipherlane models RUN` lists those of a run")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        header = json.loads(str(arrays["header"]))
-        if header["format"] != _FORMAT:
-            raise ValueError(f"format {header['format']!r}, expected {_FORMAT!r}")
-        columns = tuple(str(name) for name in header["columns"])
-        numbers = [arrays[name] for name in ("coefficients", "centre", "scale", "fill")]
-        for array in numbers:
-            if array.dtype != np.float64 or array.shape != (len(columns),) or not np.isfinite(array).all():
-                raise ValueError(f"expected {len(columns)} finite float64 numbers, got shape {array.shape}")
-        if header["imputation"] not in IMPUTATIONS:
-            raise ValueError("an unknown imputation")
-        labels, intercept = header["labels"], header["intercept"]
-        if labels is not None:
-            negative, positive = map(str, labels)
-            labels = (negative, positive)
-        return LogisticModel(
-            str(header["party"]),
-            str(header["id_column"]),
-            numbers[0],
-            None if intercept is None else float(intercept),
-            labels,
-            Preprocessing(columns, numbers[1], numbers[2], numbers[3], header["imputation"]),
-        )
-    except UNREADABLE as error:
-        raise ValueError(f"{path}: not a whole model file of this software ({error})") from error
+    return read_model_file(path, _FORMAT, _model)
+
+
+def _model(header: Header, arrays: Arrays) -> LogisticModel:
+    columns = tuple(str(name) for name in header["columns"])
+    numbers = [arrays[name] for name in ("coefficients", "centre", "scale", "fill")]
+    for array in numbers:
+        if array.dtype != np.float64 or array.shape != (len(columns),) or not np.isfinite(array).all():
+            raise ValueError(f"expected {len(columns)} finite float64 numbers, got shape {array.shape}")
+    if header["imputation"] not in IMPUTATIONS:
+        raise ValueError("an unknown imputation")
+    labels, intercept = header["labels"], header["intercept"]
+    if labels is not None:
+        negative, positive = map(str, labels)
+        labels = (negative, positive)
+    return LogisticModel(
+        str(header["party"]),
+        str(header["id_column"]),
+        numbers[0],
+        None if intercept is None else float(intercept),
+        labels,
+        Preprocessing(columns, numbers[1], numbers[2], numbers[3], header["imputation"]),
+    )

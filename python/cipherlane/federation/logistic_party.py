@@ -26,6 +26,7 @@ from cipherlane.paillier.reference import packed_integers
 from cipherlane.threadpools import single_threaded
 from cipherlane.vertical.exchange import encoding_of, needed, read_ciphertexts
 from cipherlane.vertical.logistic_ciphertexts import (
+    GuestRows,
     encrypted_gradient,
     encrypted_loss,
     encrypted_residuals,
@@ -37,11 +38,10 @@ from cipherlane.vertical.logistic_ciphertexts import (
 from cipherlane.vertical.logistic_settings import LogisticSettings
 from cipherlane.vertical.logistic_steps import Batches, Verdict, binary_labels, descended, judged, row_weights
 from cipherlane.vertical.masks import Masks, masked, numbers_from
-from cipherlane.vertical.messages import ARBITER, GUEST, box_context, pack, pack_sealed, unpack_sealed
+from cipherlane.vertical.messages import ARBITER, GUEST, pack
 from cipherlane.vertical.row_packing import RowPacking
 from cipherlane.vertical.score_encoding import NumberEncoding
 from cipherlane.vertical.sealed_files import SealedStore
-from cipherlane.vertical.sealing import seal
 from cipherlane.vertical.separable_logistic import SeparableLogistic, softplus
 from cipherlane.vertical.wire import Message
 
@@ -120,9 +120,7 @@ class LogisticParty(DataParty):
             self._state = self._state.moved(model.coefficients, model.intercept or 0.0)
         self.handlers = {
             "requirements": self._on_requirements,
-            "match_open": self._on_match_open,
-            "match_check": self._on_match_check,
-            "match_differs": self._on_match_differs,
+            **self.match_handlers(),
             "key": self._on_key,
             "join": self._on_join,
             "forward": self._on_forward,
@@ -294,19 +292,19 @@ class LogisticParty(DataParty):
     ) -> tuple[dict[str, bytes], list[_Sums], float]:
         """Return the encrypted residuals for each host, what the guest lets decrypt, and the loss's plain part."""
         labels = needed(self._labels, "residuals are asked for before the labels")[rows]
-        own = (self._kernel, self._partial_scores(rows), labels, self._weights[rows])
+        own = GuestRows(self._kernel, self._partial_scores(rows), labels, self._weights[rows])
         if self._packing is None:
-            loss, plain = encrypted_loss(features, *own)
+            loss, plain = encrypted_loss(features, own)
             losses = _Sums.of(loss)
         else:
-            packed = packed_loss(features, self._packing, *own)
+            packed = packed_loss(features, self._packing, own)
             losses, plain = _Sums(packed.encrypted, 2 * self._packing.fraction_bits, (packed.bound,)), packed.plain
         if message["purpose"] == _VALIDATE:
             return {}, [losses], plain
         if self._packing is None:
-            residuals = encrypted_residuals(features, *own)
+            residuals = encrypted_residuals(features, own)
         else:
-            residuals = packed_residuals(features, self._packing, *own)
+            residuals = packed_residuals(features, self._packing, own)
         data = residuals.to_bytes()
         hosts = [name for name in self._box_keys if name != self.name]
         boxes = {host: self._sealed("residuals_for", data, message.round, host) for host in hosts}
@@ -353,18 +351,17 @@ class LogisticParty(DataParty):
         bounds = tuple(bound for some in sums for bound in some.bounds)
         scales = tuple(some.scale_bits for some in sums for _ in some.bounds)
         self._sent = _Sent(purpose, rows, masks, bounds, scales, plain_loss)
-        context = box_context("masked_numbers", message.round, f"{ARBITER}/{self.name}")
         bits = {"first_bit": 0, "bits": 0} if slot is None else {"first_bit": slot.first, "bits": slot.bits}
-        content = pack_sealed("masked_numbers", message.round, ciphertexts=data, **bits)
-        return seal(needed(self._arbiter_box_key, "numbers are masked before the arbiter's key"), content, context)
+        arbiter = needed(self._arbiter_box_key, "numbers are masked before the arbiter's key")
+        receiver = f"{ARBITER}/{self.name}"
+        return self._sealed_to(arbiter, "masked_numbers", message.round, receiver, ciphertexts=data, **bits)
 
     # After the arbiter's answer.
 
     def _on_apply(self, message: Message) -> bytes:
         sent = needed(self._sent, "an answer comes before anything was masked")
         self._sent = None
-        context = box_context("decrypted_numbers", message.round, self.name)
-        content = unpack_sealed(self._box.open(message["sealed"], context), "decrypted_numbers")
+        content = self._unsealed(message["sealed"], "decrypted_numbers", message.round)
         key = needed(self._public_key, "an answer comes before a key")
         integers = sent.masks.removed(numbers_from(content["numbers"], key, sent.masks.slot), sent.bounds)
         if sent.purpose == _SCORE:
@@ -498,12 +495,10 @@ class LogisticParty(DataParty):
     def _sealed(self, kind: str, data: bytes, round_number: int, receiver: str) -> bytes:
         if receiver not in self._box_keys:
             raise ProtocolError(f"receiver: expected one of {sorted(self._box_keys)}, got another name")
-        content = pack_sealed(kind, round_number, ciphertexts=data)
-        return seal(self._box_keys[receiver], content, box_context(kind, round_number, receiver))
+        return self._sealed_to(self._box_keys[receiver], kind, round_number, receiver, ciphertexts=data)
 
     def _opened(self, kind: str, box: bytes, round_number: int) -> bytes:
-        content = unpack_sealed(self._box.open(box, box_context(kind, round_number, self.name)), kind)
-        data: bytes = content["ciphertexts"]
+        data: bytes = self._unsealed(box, kind, round_number)["ciphertexts"]
         return data
 
 

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import struct
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cipherlane.files import make_directory, write_whole
+from cipherlane.federation.model_files import Arrays, Header, read_model_file, write_model_file
 from cipherlane.vertical.mixture_party import COVARIANCE_TYPES, PartyParameters
 from cipherlane.vertical.tables import IMPUTATIONS, Preprocessing, Table
 
 _FORMAT = "cipherlane vertical mixture 1"
-# What numpy, zipfile and json raise for files that are damaged or made up. RuntimeError: an encrypted or oddly
-# compressed member; MemoryError: a header that claims more than the memory there is.
-UNREADABLE = (
-    *(KeyError, TypeError, ValueError, OSError, EOFError, RuntimeError, MemoryError),
-    *(SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error, struct.error),
-)
 _ARRAYS = ("means", "covariances", "centre", "scale", "fill")
 
 
@@ -78,18 +65,14 @@ def save_models(path: Path, models: Sequence[PartyModel]) -> bytes:
             for model in models
         ],
     }
-    arrays: dict[str, NDArray[Any]] = {"header": np.array(json.dumps(header)), "weights": models[0].weights}
+    arrays: dict[str, NDArray[Any]] = {"weights": models[0].weights}
     for index, model in enumerate(models):
         arrays[f"means_{index}"] = model.parameters.means
         arrays[f"covariances_{index}"] = model.parameters.covariances
         arrays[f"centre_{index}"] = model.preprocessing.centre
         arrays[f"scale_{index}"] = model.preprocessing.scale
         arrays[f"fill_{index}"] = model.preprocessing.fill
-    stream = io.BytesIO()
-    np.savez(stream, allow_pickle=False, **arrays)
-    make_directory(path.parent)
-    write_whole(path, stream.getvalue())
-    return hashlib.sha256(stream.getvalue()).digest()
+    return write_model_file(path, header, arrays)
 
 
 def load_models(path: Path) -> list[PartyModel]:
@@ -100,22 +83,14 @@ def load_models(path: Path) -> list[PartyModel]:
     ValueError
         The file is not there, is not a model file, or its parts do not fit together.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: no such model file; `cipherlane models RUN` lists those of a run")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-            raise ValueError("expected arrays only")
-        header = json.loads(str(arrays["header"]))
-        if header["format"] != _FORMAT:
-            raise ValueError(f"format {header['format']!r}, expected {_FORMAT!r}")
-        return [_block(arrays, index, entry) for index, entry in enumerate(header["parties"])]
-    except UNREADABLE as error:
-        raise ValueError(f"{path}: not a whole model file of this software ({error})") from error
+    return read_model_file(path, _FORMAT, _blocks)
 
 
-def _block(arrays: dict[str, NDArray[Any]], index: int, entry: dict[str, Any]) -> PartyModel:
+def _blocks(header: Header, arrays: Arrays) -> list[PartyModel]:
+    return [_block(arrays, index, entry) for index, entry in enumerate(header["parties"])]
+
+
+def _block(arrays: Arrays, index: int, entry: Header) -> PartyModel:
     means, covariances, centre, scale, fill = (arrays[f"{name}_{index}"] for name in _ARRAYS)
     weights = arrays["weights"]
     columns = tuple(str(name) for name in entry["columns"])

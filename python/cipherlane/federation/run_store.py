@@ -17,7 +17,8 @@ from cipherlane.errors import StorageError
 from cipherlane.federation.binning_party import BinningFiles
 from cipherlane.federation.data_party import PartyFiles
 from cipherlane.federation.directory_lock import DirectoryLock
-from cipherlane.federation.plan import BINNING, HORIZONTAL, LOGISTIC, PartyPlan, Plan, parse_plan
+from cipherlane.federation.plan import BINNING, HORIZONTAL, LOGISTIC, PartyPlan, Plan
+from cipherlane.federation.plan_reader import parse_plan
 from cipherlane.files import make_directory, told, write_whole
 from cipherlane.ledger.run_files import ledger_directory, selection_file
 from cipherlane.report import read_json

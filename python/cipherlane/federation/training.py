@@ -13,7 +13,8 @@ from cipherlane.federation.coordinator import Coordinator, RoundRecord, Traffic,
 from cipherlane.federation.engine import Transcript
 from cipherlane.federation.logistic_models import LogisticModel
 from cipherlane.federation.models import PartyModel
-from cipherlane.federation.plan import Plan, load_plan
+from cipherlane.federation.plan import Plan
+from cipherlane.federation.plan_reader import load_plan
 from cipherlane.federation.registry import (
     check_continues,
     final_weights,

@@ -5,86 +5,44 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eth_hash.auto import keccak
 
 from cipherlane.errors import LedgerError
-from cipherlane.files import PRIVATE, make_directory, write_whole
 from cipherlane.ledger import packages  # noqa: F401
 from cipherlane.ledger.access import REVOKED, fulfil, requested_access
-from cipherlane.ledger.accounts import Account
 from cipherlane.ledger.agreement import DATA_ROLES, Agreement
 from cipherlane.ledger.chain import Chain, Head, Reverted
 from cipherlane.ledger.contract import (
-    ACTIVE,
     CLOSED,
     NO_DIGEST,
-    PROPOSED,
     ROLE_BITS,
     Contract,
     call_data,
     called,
     deployment,
-    interface,
 )
 from cipherlane.ledger.digests import Crossing, is_witnessed, roots_of, salted
-from cipherlane.ledger.lineage import Lineage
+from cipherlane.ledger.expectations import (
+    check_agreement,
+    check_contract,
+    check_plan,
+    keep_agreement,
+    key_on_ledger,
+    plan_status,
+)
 from cipherlane.ledger.node import Node
 from cipherlane.ledger.outbox import Outbox
-from cipherlane.ledger.run_files import AGREEMENT_FILE
+from cipherlane.ledger.part import Part
 
 if TYPE_CHECKING:
     from cipherlane.ledger.json_rpc import JsonRpcChain
 
 CHAIN_FILE = "chain.sqlite"
 OUTBOX_FILE = "outbox.json"
-
-
-@dataclass(frozen=True)
-class Part:
-    """What a role brings to the ledger of a run, and what it holds the others to.
-
-    Attributes
-    ----------
-    name
-        Of the role.
-    account
-        Its account.
-    directory
-        Where its copy of the chain lies.
-    plan
-        The text of the plan it was given.
-    roles
-        Every member's kind of role by name, as it knows them.
-    schema
-        What describes its data set: only a salted digest leaves it.
-    model, results
-        Files that it ends the run with; None, or none there, for nothing.
-    lineage
-        The version of that model, and which it was trained on from.
-    access_seconds
-        For how long it lets the plan use its data set.
-    maximum_rounds
-        Most commitments it takes the plan to need.
-    accounts
-        Accounts that its plan names.
-    """
-
-    name: str
-    account: Account
-    directory: Path
-    plan: bytes
-    roles: Mapping[str, str]
-    schema: bytes = b""
-    model: Path | None = None
-    results: Path | None = None
-    lineage: Lineage = field(default_factory=Lineage)
-    access_seconds: int = 86_400
-    maximum_rounds: int = 1_000
-    accounts: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -198,8 +156,8 @@ class Member:
             The agreement is not what this member was told to expect.
         """
         agreement = Agreement.from_json(text)
-        self._check_agreement(agreement)
-        self._keep_agreement(text)
+        check_agreement(self._part, agreement)
+        keep_agreement(self._part, text)
         self._agreement = agreement
         self._outstanding.clear()
         self._expiries = None
@@ -231,7 +189,7 @@ class Member:
     def plan_is_closed(self) -> bool:
         """Whether all that the run ends with stands on the ledger."""
         deployed = bool(self._chain.code(self._agreed.contract))
-        return deployed and self._plan_status(self._contract) == CLOSED
+        return deployed and plan_status(self._agreed, self._contract) == CLOSED
 
     def noted_head(self) -> Head:
         """Return the last block of this member's copy, or of the network as it is now."""
@@ -345,9 +303,9 @@ class Member:
 
     def _propose(self, contract: Contract) -> list[_Call]:
         agreement = self._agreed
-        self._check_contract(contract)
+        check_contract(self.name, agreement, contract)
         if self.name == agreement.coordinator:
-            if self._plan_status(contract):
+            if plan_status(agreement, contract):
                 return []
             parties = ["0x" + member.account.hex() for member in agreement.members.values()]
             digest = agreement.plan_hash(self._part.plan)
@@ -359,7 +317,7 @@ class Member:
 
     def _accept(self, contract: Contract) -> list[_Call]:
         agreement = self._agreed
-        self._check_plan(contract)
+        check_plan(self._part, agreement, contract)
         if contract.read("hasAccepted", agreement.plan_id, "0x" + self.address.hex()):
             return []
         digest = agreement.plan_hash(self._part.plan)
@@ -371,7 +329,7 @@ class Member:
 
     def _propose_key(self, contract: Contract) -> list[_Call]:
         agreement = self._agreed
-        if self.name != agreement.key_holder or self._key_on_ledger(contract) == self._own_key:
+        if self.name != agreement.key_holder or key_on_ledger(self._agreed, contract) == self._own_key:
             return []
         account = "0x" + self.address.hex()
         return [self._to_contract("proposeChange", account, ROLE_BITS[self._role], self._own_key)]
@@ -434,57 +392,10 @@ class Member:
 
     # What it checks.
 
-    def _check_agreement(self, agreement: Agreement) -> None:
-        roles = {name: member.role for name, member in agreement.members.items()}
-        if roles != dict(self._part.roles):
-            raise LedgerError(
-                f"{self.name!r}: expected the members {dict(self._part.roles)} on the ledger, got {roles}"
-            )
-        if agreement.members[self.name].account != self.address:
-            raise LedgerError(f"{self.name!r}: the agreement names another account for it; start the run anew")
-        for name, account in self._part.accounts.items():
-            if name not in agreement.members or agreement.members[name].account != account:
-                got = agreement.members[name].account.hex() if name in agreement.members else "no such member"
-                raise LedgerError(
-                    f"{self.name!r}: the plan gives {name!r} the account 0x{account.hex()}, got {got}; "
-                    "ask that member which account is its own"
-                )
-
-    def _keep_agreement(self, text: str) -> None:
-        """Keep the agreement, and hold the coordinator to it: another salt, say, would be another plan."""
-        make_directory(self._part.directory, 0o700)
-        path = self._part.directory / AGREEMENT_FILE
-        if path.is_file():
-            if path.read_text(encoding="utf-8") != text:
-                raise LedgerError(f"{self.name!r}: the agreement was changed since the run began; start the run anew")
-            return
-        write_whole(path, text, mode=PRIVATE)
-
-    def _check_contract(self, contract: Contract) -> None:
-        """Make sure that the contract is the shipped one, with the members of the agreement and no others."""
-        agreement = self._agreed
-        if self._chain.code(contract.address) != interface().runtime:
-            raise LedgerError(f"{self.name!r}: the contract on the ledger is not the shipped one; start the run anew")
-        count = contract.read("memberCount")
-        for name, member in agreement.members.items():
-            roles, _, active = contract.read("members", "0x" + member.account.hex())
-            if not active or roles != ROLE_BITS[member.role] or count != len(agreement.members):
-                raise LedgerError(f"{self.name!r}: {name!r} is not the {member.role} on the ledger; start the run anew")
-
-    def _check_plan(self, contract: Contract) -> None:
-        agreement = self._agreed
-        _, digest, parties, _, _, status, _ = contract.read("plans", agreement.plan_id)
-        if status not in (PROPOSED, ACTIVE) or parties != len(agreement.members):
-            raise LedgerError(f"{self.name!r}: no open plan of these members stands on the ledger; start the run anew")
-        if digest != agreement.plan_hash(self._part.plan):
-            raise LedgerError(
-                f"{self.name!r}: the plan on the ledger is not the one it was given; give every party the same plan"
-            )
-
     def _check_key(self, contract: Contract) -> None:
         if self._key is not None and not self._key_is_confirmed:
-            if self._key_on_ledger(contract) != self._key:
-                raise self._other_key(self._key_on_ledger(contract))
+            if key_on_ledger(self._agreed, contract) != self._key:
+                raise self._other_key(key_on_ledger(self._agreed, contract))
             self._key_is_confirmed = True
 
     def _known_expiries(self) -> dict[str, int]:
@@ -541,13 +452,6 @@ class Member:
             f"{self.name!r}: the key it was given has the fingerprint {self._own_key.hex()[:16]}..., the ledger names "
             f"{digest.hex()[:16]}... as the {holder}'s; somebody on the way exchanged it: do not go on"
         )
-
-    def _key_on_ledger(self, contract: Contract) -> bytes:
-        holder = self._agreed.members[self._agreed.key_holder].account
-        return bytes(contract.read("members", "0x" + holder.hex())[1])
-
-    def _plan_status(self, contract: Contract) -> int:
-        return int(contract.read("plans", self._agreed.plan_id)[5])
 
     def _to_contract(self, function: str, *arguments: object) -> _Call:
         return _Call(call_data(function, *arguments), self._agreed.contract)

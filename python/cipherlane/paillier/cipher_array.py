@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from cipherlane import _native
 from cipherlane.paillier import layout as layouts
-from cipherlane.paillier import products, segments, serialisation
-from cipherlane.paillier.alignment import aligned
-from cipherlane.paillier.codec import Codec, FixedPoint, check_bound, check_codec
-from cipherlane.paillier.devices import GPU_BACKEND, backend_for, backend_on, is_gpu_backend
-from cipherlane.paillier.gpu_arrays import on_gpu
+from cipherlane.paillier import products, serialisation, sums
+from cipherlane.paillier.codec import Codec, check_bound, check_codec
+from cipherlane.paillier.devices import backend_for, backend_on, is_gpu_backend
 from cipherlane.paillier.layout import Layout
-from cipherlane.paillier.limbs import Limbs, number_to_limbs
+from cipherlane.paillier.limbs import Limbs
 from cipherlane.paillier.numpy_protocol import ArrayProtocols
-from cipherlane.paillier.plaintexts import Operand, as_operand, encode
-from cipherlane.paillier.values import default_codec, power_of_two_above
+from cipherlane.paillier.plaintexts import as_operand, encode
+from cipherlane.paillier.values import default_codec
 
 if TYPE_CHECKING:
     from cipherlane.paillier.public_key import PublicKey
@@ -273,20 +270,20 @@ class CipherArray(ArrayProtocols):
     def __add__(self, other: object) -> CipherArray:
         """Return the sum with another CipherArray or with plain numbers, encoded at this array's scale."""
         if isinstance(other, CipherArray):
-            return self._combine(other, "+")
-        return self._add_plain(other, "x + values")  # type: ignore[arg-type]
+            return sums.add(self, other, "+")
+        return sums.add_plain(self, other, "x + values")  # type: ignore[arg-type]
 
     __radd__ = __add__
 
     def __sub__(self, other: object) -> CipherArray:
         """Return the difference."""
         if isinstance(other, CipherArray):
-            return self._combine(other, "-")
-        return self._add_plain(other, "x - values", negate=True)  # type: ignore[arg-type]
+            return sums.add(self, other, "-")
+        return sums.add_plain(self, other, "x - values", negate=True)  # type: ignore[arg-type]
 
     def __rsub__(self, other: object) -> CipherArray:
         """Return plain numbers minus this array."""
-        return (-self)._add_plain(other, "values - x")  # type: ignore[arg-type]
+        return sums.add_plain(-self, other, "values - x")  # type: ignore[arg-type]
 
     def __neg__(self) -> CipherArray:
         """Return minus the values."""
@@ -296,53 +293,6 @@ class CipherArray(ArrayProtocols):
     def __pos__(self) -> CipherArray:
         """Return the array itself."""
         return self
-
-    def _combine(self, other: CipherArray, sign: str) -> CipherArray:
-        (a, b), codec = aligned([self, other], f"x {sign} y")
-        layout = layouts.broadcast(a._layout, b._layout, f"x {sign} y")
-        bound = a._bound + b._bound
-        check_bound(f"x {sign} y", bound, codec, self._key.n)
-        name = a._backend(b)
-        context = a._key.context(name)
-        operation = context.add if sign == "+" else context.subtract
-        batch = operation(a._spread_to(layout, name), b._spread_to(layout, name))
-        return a._derived(batch, layout, bound, codec=codec)
-
-    def _add_plain(self, values: ArrayLike, operation: str, *, negate: bool = False) -> CipherArray:
-        source = on_gpu(values, operation)
-        name = self._backend() if source is None else backend_for(self._home, GPU_BACKEND)
-        operand = as_operand(values if source is None else source, name, operation)
-        if operand.dtype.kind == "f" and self._scale_bits == 0:
-            if not isinstance(self._codec, FixedPoint):
-                raise TypeError(
-                    f"{operation}: expected integers for an array packed with scale_bits=0, got floats; "
-                    "encrypt with scale_bits above 0, or round first"
-                )
-            scaled = self._at_scale(self._codec.factor_scale_bits, operation)
-            return scaled._add_operand(operand, operation, name, negate)
-        return self._add_operand(operand, operation, name, negate)
-
-    def _add_operand(self, operand: Operand, operation: str, name: str, negate: bool) -> CipherArray:
-        plain, layout = layouts.broadcast_plain(self._layout, operand.shape, operation)
-        bound = self._bound + self._codec.encoded_bound(self._scale_bits)
-        check_bound(operation, bound, self._codec, self._key.n)
-        plaintexts = encode(
-            operand, (plain, layout), self._codec, self._scale_bits, self._key.n, operation, negate=negate
-        )
-        batch = self._key.context(name).add_plaintexts(self._spread_to(layout, name), plaintexts)
-        return self._derived(batch, layout, bound)
-
-    def _at_scale(self, scale_bits: int, operation: str) -> CipherArray:
-        """Return the same values with more bits after the point."""
-        shift = scale_bits - self._scale_bits
-        if shift == 0:
-            return self
-        bound = self._bound << shift
-        check_bound(operation, bound, self._codec, self._key.n)
-        factor = number_to_limbs(1 << shift)[np.newaxis]
-        context, batch = self._here()
-        product = context.multiply(batch, factor, np.zeros(1, dtype=np.bool_))
-        return self._derived(product, self._layout, bound, scale_bits=scale_bits)
 
     def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> CipherArray:
         """Return sums over axes, all of them by default.
@@ -360,22 +310,7 @@ class CipherArray(ArrayProtocols):
         PlaintextOverflowError
             If the sum could wrap.
         """
-        axes = layouts.check_axes(self._layout, axis, "sum")
-        count = math.prod(self.shape[one] for one in axes)
-        bound = self._bound * count
-        check_bound("sum", bound, self._codec, self._key.n)
-        layout = self._layout.reshaped(
-            tuple(
-                1 if index in axes else length
-                for index, length in enumerate(self.shape)
-                if keepdims or index not in axes
-            )
-        )
-        kept = [index for index in range(len(self._layout.cipher_shape)) if index not in axes]
-        indices = np.ascontiguousarray(self._layout.positions().transpose(*kept, *axes)).reshape(-1)
-        offsets = np.arange(layout.count + 1, dtype=np.int64) * count
-        context, batch = self._here()
-        return self._derived(context.segment_sum(batch, indices, offsets), layout, bound)
+        return sums.over_axes(self, axis, keepdims)
 
     def segment_sum(self, segment_ids: ArrayLike, num_segments: int) -> CipherArray:
         """Return one sum a segment: out[s] = Σ x[i] over the i along the first axis with segment_ids[i] = s.
@@ -401,19 +336,7 @@ class CipherArray(ArrayProtocols):
         PlaintextOverflowError
             If the largest segment's sum could wrap.
         """
-        if not self.shape:
-            raise ValueError("segment_sum: expected an array with at least one axis, got a scalar")
-        layouts.check_axes(self._layout, 0, "segment_sum")
-        ids = segments.check_segment_ids(segment_ids, num_segments, len(self))
-        layout = self._layout.reshaped((num_segments, *self.shape[1:]))
-        layouts.check_shape(layout.shape)
-        counts = np.bincount(ids, minlength=num_segments)
-        largest = power_of_two_above(int(counts.max())) if counts.size else 1
-        bound = self._bound * largest
-        check_bound("segment_sum", bound, self._codec, self._key.n)
-        indices, offsets = segments.members(ids, self._layout, layout)
-        context, batch = self._here()
-        return self._derived(context.segment_sum(batch, indices, offsets), layout, bound)
+        return sums.by_segment(self, segment_ids, num_segments)
 
     # ---- products with plain factors -----------------------------------------------------------------------
 

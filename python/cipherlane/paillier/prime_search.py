@@ -171,7 +171,8 @@ def _uniform_below(bounds: NDArray[np.uint64], draws: int) -> Numbers:
     words = np.frombuffer(secrets.token_bytes(8 * draws * len(bounds)), dtype="<u8").reshape(shape)
     half = np.uint64(32)
     draws_below: NDArray[np.uint64] = (words >> half) * bounds + ((words & np.uint64(0xFFFFFFFF)) * bounds >> half)
-    return (draws_below >> half).astype(np.float64)
+    result: Numbers = (draws_below >> half).astype(np.float64)
+    return result
 
 
 def _negated_inverses(residues: Numbers) -> Numbers:

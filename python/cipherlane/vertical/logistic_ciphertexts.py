@@ -47,44 +47,51 @@ def passed_on(before: CipherArray, kernel: SeparableLogistic, scores: NDArray[np
     return (before.reshape(rows, 1, width) * factors).sum(axis=-1) + constants
 
 
-def encrypted_residuals(
-    features: CipherArray,
-    kernel: SeparableLogistic,
-    scores: NDArray[np.float64],
-    labels: NDArray[np.float64],
-    weights: NDArray[np.float64],
-) -> CipherArray:
-    """Return d_i = s_i (sigma(a_i + b_i) - y_i), shape (n,), from encrypted features of b and plain a, y and s."""
-    factors, constants = kernel.residual_factors(scores)
-    used = features[:, : kernel.terms] * (weights[:, None] * factors[:, : kernel.terms])
-    return used.sum(axis=1) + weights * (constants - labels)
+@dataclass(frozen=True)
+class GuestRows:
+    """What the guest knows in plain of a batch of n rows, from which it makes their residuals and loss.
+
+    Attributes
+    ----------
+    kernel
+        The separable approximation of the sigmoid and the loss.
+    scores, labels, weights
+        Its partial scores a, labels y and weights s, float64 of shape (n,).
+    """
+
+    kernel: SeparableLogistic
+    scores: NDArray[np.float64]
+    labels: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+    def residual_parts(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return factors of the first R features of b, shape (n, R), and constants, shape (n,), that sum to d."""
+        factors, constants = self.kernel.residual_factors(self.scores)
+        weighted = self.weights[:, None] * factors[:, : self.kernel.terms]
+        return weighted, self.weights * (constants - self.labels)
+
+    def loss_parts(self) -> tuple[NDArray[np.float64], float]:
+        """Return factors of the features of b, shape (n, R + 1), and a constant that sum to the batch's loss."""
+        factors, constants = self.kernel.loss_factors(self.scores, self.labels)
+        return self.weights[:, None] * factors, float((self.weights * constants).sum())
 
 
-def encrypted_loss(
-    features: CipherArray,
-    kernel: SeparableLogistic,
-    scores: NDArray[np.float64],
-    labels: NDArray[np.float64],
-    weights: NDArray[np.float64],
-) -> tuple[CipherArray, float]:
+def encrypted_residuals(features: CipherArray, rows: GuestRows) -> CipherArray:
+    """Return d_i = s_i (sigma(a_i + b_i) - y_i), shape (n,), from encrypted features of b."""
+    factors, constants = rows.residual_parts()
+    return (features[:, : rows.kernel.terms] * factors).sum(axis=1) + constants
+
+
+def encrypted_loss(features: CipherArray, rows: GuestRows) -> tuple[CipherArray, float]:
     """Return sum_i s_i (log(1 + exp(u_i)) - y_i u_i) as an encrypted part, shape (1,), and a plain part to add."""
-    factors, constants = kernel.loss_factors(scores, labels)
-    flat = (weights[:, None] * factors).reshape(1, -1)
-    return _times(flat, features.reshape(-1)), float((weights * constants).sum())
+    factors, plain = rows.loss_parts()
+    return _times(factors.reshape(1, -1), features.reshape(-1)), plain
 
 
-def packed_residuals(
-    features: CipherArray,
-    packing: RowPacking,
-    kernel: SeparableLogistic,
-    scores: NDArray[np.float64],
-    labels: NDArray[np.float64],
-    weights: NDArray[np.float64],
-) -> CipherArray:
-    """Return plaintexts with d_i in their slot R, shape (n,), from packed features of b and plain a, y and s."""
-    factors, constants = kernel.residual_factors(scores)
-    multipliers = packing.residual_factors(weights[:, None] * factors[:, : kernel.terms])
-    whole = features * multipliers + packing.residual_constants(weights * (constants - labels))
+def packed_residuals(features: CipherArray, packing: RowPacking, rows: GuestRows) -> CipherArray:
+    """Return plaintexts with d_i in their slot R, shape (n,), from packed features of b."""
+    factors, constants = rows.residual_parts()
+    whole = features * packing.residual_factors(factors) + packing.residual_constants(constants)
     # The bound so far follows from factors, which are the guest's alone.
     return whole.with_bound(packing.residual_bound)
 
@@ -98,21 +105,14 @@ class PackedLoss:
     plain: float
 
 
-def packed_loss(
-    features: CipherArray,
-    packing: RowPacking,
-    kernel: SeparableLogistic,
-    scores: NDArray[np.float64],
-    labels: NDArray[np.float64],
-    weights: NDArray[np.float64],
-) -> PackedLoss:
+def packed_loss(features: CipherArray, packing: RowPacking, rows: GuestRows) -> PackedLoss:
     """Return sum_i s_i (log(1 + exp(u_i)) - y_i u_i), the encrypted part in slot R of a plaintext, shape (1,)."""
-    factors, constants = kernel.loss_factors(scores, labels)
-    multipliers = packing.loss_factors(weights[:, None] * factors)
+    factors, plain = rows.loss_parts()
+    multipliers = packing.loss_factors(factors)
     # Sums over rows first, slot by slot: then the long factors that move them to slot R are few.
     summed = _times(multipliers, features) * packing.loss_shifts
     bound = int(np.abs(multipliers).sum(dtype=object)) << (packing.fraction_bits - 1)
-    return PackedLoss(summed.sum(keepdims=True), bound, float((weights * constants).sum()))
+    return PackedLoss(summed.sum(keepdims=True), bound, plain)
 
 
 def encrypted_gradient(inputs: NDArray[np.float64] | NDArray[np.int64], residuals: CipherArray) -> CipherArray:

@@ -11,7 +11,8 @@ from typing import Any
 
 from cipherlane.errors import ProtocolError
 from cipherlane.federation.directory_lock import one_at_a_time
-from cipherlane.federation.plan import ALGORITHMS, BINNING, ArbiterPlan, PartyPlan, parse_plan
+from cipherlane.federation.plan import ALGORITHMS, BINNING, ArbiterPlan, PartyPlan
+from cipherlane.federation.plan_reader import parse_plan
 from cipherlane.files import create_whole, make_directory, told
 from cipherlane.vertical.messages import ARBITER, GUEST, HOST, MAXIMUM_COLUMNS, NAME_PATTERN
 from cipherlane.vertical.seal_keys import FileKey, SealKey, parse_seal_key

@@ -15,7 +15,8 @@ from cipherlane.federation.flare.applying import scoring_role
 from cipherlane.federation.flare.calls import SCORES, ModelOrder, RoleOrder, model_directory, run_directory
 from cipherlane.federation.ledger_part import witness_of
 from cipherlane.federation.party import Party
-from cipherlane.federation.plan import BINNING, PartyPlan, parse_plan
+from cipherlane.federation.plan import BINNING, PartyPlan
+from cipherlane.federation.plan_reader import parse_plan
 from cipherlane.federation.registry import check_block_continues, trained_model
 from cipherlane.federation.responder import Responder
 from cipherlane.federation.run_store import JOINT_MODEL, files_of, model_file, sealed_directory_of, sealed_store_of

@@ -27,7 +27,7 @@ from cipherlane.federation.flare.reports import (
     SCORES_FILE,
     ReportWriter,
 )
-from cipherlane.federation.plan import parse_plan
+from cipherlane.federation.plan_reader import parse_plan
 from cipherlane.federation.registry import Version, check_continues, find, version_of
 from cipherlane.federation.run_session import Progress
 from cipherlane.federation.run_store import TRANSCRIPT_FILE, plan_of, write_json

@@ -18,7 +18,8 @@ from cipherlane.federation.flare.calls import MODEL_VARIABLE, PATIENCE, RUN_VARI
 from cipherlane.federation.flare.extra import flare_needed
 from cipherlane.federation.flare.kits import ALLOWED_CLASSES
 from cipherlane.federation.flare.reports import PROGRESS_FILE, RESULT_DIRECTORY, ReportReader
-from cipherlane.federation.plan import Plan, parse_plan
+from cipherlane.federation.plan import Plan
+from cipherlane.federation.plan_reader import parse_plan
 from cipherlane.federation.registry import check_continues, version_of
 from cipherlane.federation.run_session import Progress
 from cipherlane.federation.run_store import METRICS_FILE, TRANSCRIPT_FILE, parent_begun_from

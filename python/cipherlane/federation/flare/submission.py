@@ -22,7 +22,8 @@ from cipherlane.federation.flare.reports import (
     RUN_DIRECTORY,
     ReportReader,
 )
-from cipherlane.federation.plan import Plan, parse_plan
+from cipherlane.federation.plan import Plan
+from cipherlane.federation.plan_reader import parse_plan
 from cipherlane.federation.registry import check_continues, version_of
 from cipherlane.federation.run_session import Progress
 from cipherlane.federation.run_store import METRICS_FILE, TRANSCRIPT_FILE
