@@ -3,7 +3,7 @@
 # make docs   the documentation as a site: build/docs/index.html
 # make paper  the paper's experiment and its report, some minutes: build/paper/report.html
 # make gpu-test, gpu-bench, gpu-profile  the backend "cuda" on this machine's GPU, see docs/gpu.md
-# make flare-poc   provision a server, two sites and an arbiter with certificates on this machine, train and score; then
+# make flare-poc   provision a server, two sites and an arbiter with certificates on this machine, train, score and bin; then
 #                  a wrong certificate, a site that dies, and going on without it being noticed in the result
 # make fate  FATE's hetero algorithms with FATE's Paillier and with ours, in an environment of its own
 # make flower  encrypted averaging in Flower's simulation engine and its tests, in an environment of its own: build/flower-venv
