@@ -98,7 +98,7 @@ fate: $(FATE_VENV)/.installed
 
 $(FATE_VENV)/.installed: examples/fate/requirements.txt | $(VENV)/.installed
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] > (3, 11) and "FATE has no packages for Python 3.12 and later: make fate PYTHON=python3.11, with a fresh $(VENV)")'
-	@echo "Setting up $(FATE_VENV): FATE 2.2.0, PyTorch and what they import, 1.2 GB on disk with a CPU build; this takes minutes."
+	@echo "Setting up $(FATE_VENV): FATE 2.2.0, PyTorch and what they import, 1.5 GB on disk with a CPU build; this takes minutes."
 	test -x $(FATE_VENV)/bin/python || $(BIN)/python -m venv $(FATE_VENV)
 	$(FATE_VENV)/bin/python -m pip install --quiet --requirement examples/fate/requirements.txt
 	$(FATE_VENV)/bin/python -m pip install --quiet --no-deps pyfate==2.2.0 fate-utils==0.1.0
