@@ -70,12 +70,15 @@ flare-poc: $(VENV)/.installed
 
 # Flower 1.42 needs Python 3.11 or later. Its own environment, for its many packages with narrow ranges of versions.
 FLOWER := build/flower-venv
+FLOWER_VERSION := 1.42.0
 FLOWER_PYTHON := PYTHONPATH=python FLWR_TELEMETRY_ENABLED=0 RAY_USAGE_STATS_ENABLED=0 $(FLOWER)/bin/python
-$(FLOWER)/.installed: $(VENV)/.installed
+$(FLOWER)/.installed: pyproject.toml | $(VENV)/.installed
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11) and "Flower $(FLOWER_VERSION) needs Python 3.11 or later: make flower PYTHON=python3.11, with a fresh $(VENV)")'
+	@echo "Setting up $(FLOWER): Flower $(FLOWER_VERSION), its simulation engine and what they import, 1 GB on disk; this takes minutes."
 	test -x $(FLOWER)/bin/python || $(BIN)/python -m venv $(FLOWER)
 	$(BIN)/python -c 'import importlib.metadata as m; print(*(r for r in m.requires("cipherlane") if "extra" not in r), sep="\n")' \
 	  > $(FLOWER)/requirements.txt
-	$(FLOWER)/bin/python -m pip install --quiet 'flwr[simulation]==1.42.0' 'pytest>=8' -r $(FLOWER)/requirements.txt
+	$(FLOWER)/bin/python -m pip install --quiet 'flwr[simulation]==$(FLOWER_VERSION)' 'pytest>=8' -r $(FLOWER)/requirements.txt
 	touch $@
 
 flower: $(FLOWER)/.installed
@@ -95,7 +98,7 @@ fate: $(FATE_VENV)/.installed
 
 $(FATE_VENV)/.installed: examples/fate/requirements.txt | $(VENV)/.installed
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] > (3, 11) and "FATE has no packages for Python 3.12 and later: make fate PYTHON=python3.11, with a fresh $(VENV)")'
-	@echo "Setting up $(FATE_VENV): FATE 2.2.0, PyTorch and what they import, 1.2 GB on disk with a CPU build; this takes minutes."
+	@echo "Setting up $(FATE_VENV): FATE 2.2.0, PyTorch and what they import, 1.5 GB on disk with a CPU build; this takes minutes."
 	test -x $(FATE_VENV)/bin/python || $(BIN)/python -m venv $(FATE_VENV)
 	$(FATE_VENV)/bin/python -m pip install --quiet --requirement examples/fate/requirements.txt
 	$(FATE_VENV)/bin/python -m pip install --quiet --no-deps pyfate==2.2.0 fate-utils==0.1.0

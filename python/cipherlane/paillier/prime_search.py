@@ -170,9 +170,8 @@ def _uniform_below(bounds: NDArray[np.uint64], draws: int) -> Numbers:
     shape = draws, len(bounds)
     words = np.frombuffer(secrets.token_bytes(8 * draws * len(bounds)), dtype="<u8").reshape(shape)
     half = np.uint64(32)
-    draws_below: NDArray[np.uint64] = (words >> half) * bounds + ((words & np.uint64(0xFFFFFFFF)) * bounds >> half)
-    result: Numbers = (draws_below >> half).astype(np.float64)
-    return result
+    low = (words & np.uint64(0xFFFFFFFF)) * bounds >> half
+    return np.asarray((words >> half) * bounds + low >> half, dtype=np.float64)
 
 
 def _negated_inverses(residues: Numbers) -> Numbers:
