@@ -260,7 +260,7 @@ def test_keys_from_integers_work_in_either_order(keys):
         assert made.default_noise == "classic"
         assert made.decrypt(made.public_key.encrypt([1.5, -2])).tolist() == [1.5, -2]
         assert made.decrypt(made.encrypt([1.5, -2])).tolist() == [1.5, -2]
-    with pytest.raises(ValueError, match="h_s: expected an n-th residue.*this very key"):
+    with pytest.raises(ValueError, match=r"h_s: expected an n-th residue.*this very key"):
         cl.PrivateKey(key.p, key.q, h_s=4)
     swapped = cl.PrivateKey(key.q, key.p, h_s=key.public_key.h_s, generators=key.generators[::-1])
     assert swapped == key and hash(swapped) == hash(key)
