@@ -75,6 +75,8 @@ def test_one_exponent_for_all(our_keys):
     # Ties go to the even neighbour, as Python rounds.
     ties = [ours.EncodedNumber.at_exponent(public_key, v, 0).decode() for v in (0.5, 1.5, 2.5, -0.5, -1.5)]
     assert ties == [0, 2, 2, 0, -2]
+    assert private_key.decrypt_batch(public_key.encrypt_batch([8, 9, 24, 25], exponent=1)) == [0, 16, 32, 32]
+    assert [ours.EncodedNumber.at_exponent(public_key, v, 10**15).encoding for v in (1e300, -(2**3000))] == [0, 0]
     with pytest.raises(ValueError, match="precision, exponent"):
         public_key.encrypt_batch(values, precision=0.1, exponent=-6)
 

@@ -107,8 +107,10 @@ class EncodedNumber:
         else:
             ratio = Fraction(scalar)
             numerator, denominator = int(ratio.numerator), int(ratio.denominator)
-        if exponent > 0 or numerator == 0:
-            whole = _nearest(numerator, denominator * cls.BASE ** max(exponent, 0))
+        if numerator == 0 or exponent * cls.LOG2_BASE > numerator.bit_length() + 1:
+            whole = 0  # less than half of BASE^exponent, so the power is not computed
+        elif exponent > 0:
+            whole = _nearest(numerator, denominator * cls.BASE**exponent)
         elif -exponent * cls.LOG2_BASE < public_key.n.bit_length() + denominator.bit_length():
             whole = _nearest(numerator * cls.BASE**-exponent, denominator)
         else:  # too large in any case, so the power is not computed
