@@ -25,7 +25,6 @@ from cipherlane.benchmark.clock import timed
 
 from xgboost_symbols import Party
 
-ROUNDS = 5
 OPERATIONS = {
     "encrypt": "encrypt a row's pair",
     "add": "add a pair to a bin, sums packed and re-randomised",
@@ -44,6 +43,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--columns", type=int, default=10)
     parser.add_argument("--bins", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     os.environ["CIPHERLANE_THREADS"] = "1"
@@ -65,7 +65,7 @@ def main() -> None:
     counts = {"encrypt": rows, "add": rows * columns, "decrypt": columns * bins}
     rates: dict[str, list[float]] = {name: [] for name in counts}
     peer_rates: dict[str, list[float]] = {name: [] for name in counts}
-    for _ in range(ROUNDS):
+    for _ in range(options.rounds):
         encrypting, message = cpu_seconds(lambda: active.encrypt(pairs))
         active.reset(cuts, np.full_like(indices, -1))
         passive.sync_pairs(message)
