@@ -309,6 +309,8 @@ def sealed_directory_of(run: Path, name: str, run_id: str, named: Path | None) -
 def unfinished(run: Path) -> Path:
     """Return where the run that will be `run` lies until it is whole, or a site's own part of it, which has no status.
 
+    That directory itself may be given too.
+
     Raises
     ------
     ValueError
@@ -317,6 +319,8 @@ def unfinished(run: Path) -> Path:
     directory = _partial(run)
     if directory.is_dir():
         return directory
+    if run.name.endswith(_PARTIAL_SUFFIX) and run.is_dir():
+        return run
     if ledger_directory(run).is_dir() and not (run / STATUS_FILE).exists():
         return run
     if run.exists():
