@@ -192,7 +192,7 @@ class RunStore:
 
     def party_store(self, party: PartyPlan) -> SealedStore:
         """Return a data party's sealed directory: one for this run in its own, if the plan names that."""
-        self._uses.append(InUse(self._party_directory(party)))
+        self._uses.append(use_of(self.directory, party.name, self.run_id, party.directory))
         return sealed_store_of(self.directory, party.name, self.run_id, party.directory, party.seal_key)
 
     def arbiter_store(self) -> SealedStore:
@@ -299,6 +299,13 @@ def sealed_store_of(run: Path, name: str, run_id: str, named: Path | None, key: 
         return SealedStore(directory, key, run_id)
     make_directory(named, 0o700)
     return SealedStore(directory, key or FileKey(named / KEY_FILE), run_id)
+
+
+def use_of(run: Path, name: str, run_id: str, named: Path | None) -> InUse:
+    """Keep the keys of a role's sealed files of a run from being changed, before they are opened."""
+    if named is not None:
+        make_directory(named, 0o700)
+    return InUse(sealed_directory_of(run, name, run_id, named))
 
 
 def sealed_directory_of(run: Path, name: str, run_id: str, named: Path | None) -> Path:
