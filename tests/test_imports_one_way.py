@@ -37,7 +37,7 @@ ALLOWED = {
         "vertical",
     },
     "progress": {"federation"},
-    "align_command": {"errors", "vertical"},
+    "align_command": {"errors", "files", "vertical"},
     "integrations": {
         "_native",
         "errors",

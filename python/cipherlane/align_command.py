@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from cipherlane.errors import ProtocolError
+from cipherlane.files import PRIVATE, PUBLIC, create_whole, make_directory, told
 from cipherlane.vertical.alignment import Answering, Asking, align, check_code, count_common
 from cipherlane.vertical.id_files import IdFile
 from cipherlane.vertical.identifiers import IdRules
@@ -112,11 +114,12 @@ def _request(options: argparse.Namespace) -> int:
 def _answer(options: argparse.Namespace) -> int:
     ids = _read(options).ids
     request = _bytes(options.request)
-    answering = Answering.to(request, ids, _rules(options), source=str(options.data), most_asked=options.most)
+    with _named(options.request):
+        answering = Answering.to(request, ids, _rules(options), source=str(options.data), most_asked=options.most)
     answer = _file(options, options.host, "answer")
     if not answering.only_count:
         _write_secret(_file(options, options.host, "state"), answering.to_bytes())
-    answer.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directory(answer.parent, 0o700)
     _write(answer, answering.answer)
     wanted = "how many of {} ids are here, not which" if answering.only_count else "about {} ids"
     print(f"{options.request}: asks {wanted.format(answering.asked)}; code {check_code(request)}")
@@ -132,8 +135,10 @@ def _finish(options: argparse.Namespace) -> int:
     shared = set(rules.apply(table.ids, table.source))
     exchanges = []
     for host, asking in begun:
-        answer = _bytes(_file(options, host, "answer"))
-        found = asking.common(answer)
+        path = _file(options, host, "answer")
+        answer = _bytes(path)
+        with _named(path):
+            found = asking.common(answer)
         print(f"{host}: shares {len(found)} ids; code {check_code(answer)}")
         shared.intersection_update(found)
         exchanges.append((host, asking, answer))
@@ -144,6 +149,8 @@ def _finish(options: argparse.Namespace) -> int:
         path = _file(options, host, "result")
         _write(path, result)
         print(f"{path}: send it to {host}")
+    # Only now: ended before, the command begins again with all hosts, and tells none of ids that another lacks.
+    for host, _ in begun:
         _file(options, host, "state").unlink()
     print(f"{options.out}: {len(common)} of {len(table.rows)} rows")
     return 0
@@ -151,8 +158,11 @@ def _finish(options: argparse.Namespace) -> int:
 
 def _count(options: argparse.Namespace) -> int:
     for host, asking in _begun(options, _read(options), only_count=True):
-        answer = _bytes(_file(options, host, "answer"))
-        print(f"{host}: {_told_count(asking.count(answer))}; code {check_code(answer)}")
+        path = _file(options, host, "answer")
+        answer = _bytes(path)
+        with _named(path):
+            told = _told_count(asking.count(answer))
+        print(f"{host}: {told}; code {check_code(answer)}")
         _file(options, host, "state").unlink()
     return 0
 
@@ -186,7 +196,10 @@ def _accept(options: argparse.Namespace) -> int:
     state, answer = (_bytes(_file(options, options.host, kind)) for kind in ("state", "answer"))
     rules = _rules(options)
     answering = Answering.from_bytes(state, answer, table.ids, rules, table.source)
-    common = answering.common(_bytes(_file(options, options.host, "result")))
+    path = _file(options, options.host, "result")
+    result = _bytes(path)
+    with _named(path):
+        common = answering.common(result)
     table.write_aligned(options.out, common, rules)
     _file(options, options.host, "state").unlink()
     print(f"{options.out}: {len(common)} of {len(table.rows)} rows")
@@ -241,7 +254,17 @@ def _file(options: argparse.Namespace, host: str, kind: str) -> Path:
 def _bytes(path: Path) -> bytes:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; put what the other party sent there, or do the step that makes it")
-    return path.read_bytes()
+    with told(path):
+        return path.read_bytes()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file of a message that is refused."""
+    try:
+        yield
+    except ProtocolError as error:
+        raise ProtocolError(f"{path}: {error}") from error
 
 
 def _check_free(path: Path) -> None:
@@ -249,14 +272,12 @@ def _check_free(path: Path) -> None:
         raise ValueError(f"{path}: exists already; delete it, or give another name")
 
 
-def _write(path: Path, content: bytes) -> None:
-    _check_free(path)
-    path.write_bytes(content)
+def _write(path: Path, content: bytes, mode: int = PUBLIC) -> None:
+    if not create_whole(path, content, mode=mode):
+        _check_free(path)
 
 
 def _write_secret(path: Path, content: bytes) -> None:
     """Write what nobody else may read; before the message it belongs to, so that none is sent without it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _check_free(path)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-        stream.write(content)
+    make_directory(path.parent, 0o700)
+    _write(path, content, PRIVATE)

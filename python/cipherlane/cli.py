@@ -305,7 +305,11 @@ def _predict(options: argparse.Namespace, found: Predictions) -> int:
     else:
         found.write(options.out)
     quality = found.quality()
-    compared = "" if quality is None else f", AUC {quality['auc']:.4f}, accuracy {quality['accuracy']:.4f}"
+    compared = ""
+    if quality is not None:
+        compared = f", AUC {quality['auc']:.4f}, accuracy {quality['accuracy']:.4f}"
+    elif found.labels is not None:
+        compared = f"; not compared with their labels, which are not both {' and '.join(map(repr, found.classes))}"
     print(f"{len(found.ids)} rows{compared}", file=sys.stderr)
     return 0
 

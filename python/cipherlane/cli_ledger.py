@@ -48,6 +48,7 @@ def _audit(options: argparse.Namespace) -> int:
     from cipherlane.ledger import require_packages
 
     require_packages()
+    from cipherlane.federation.directory_lock import check_not_held
     from cipherlane.ledger.audit import Expected, audit
     from cipherlane.report import Audit, note_audit
 
@@ -57,6 +58,8 @@ def _audit(options: argparse.Namespace) -> int:
     for argument in options.account:
         name, _, address = argument.partition("=")
         accounts[name] = _hexadecimal(f"--account {name}", address, 20)
+    # Copies that are read while blocks are added differ, and nobody has changed them.
+    check_not_held(options.run)
     report = audit(options.run, Expected(accounts, head))
     for text in report.held:
         print(f"holds:  {text}")

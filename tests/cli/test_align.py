@@ -138,6 +138,25 @@ def test_parties_learn_how_many_ids_they_share_and_nothing_is_written(
     assert "--dir: name the directory for the aligned files" in capsys.readouterr().err
 
 
+def test_an_end_that_was_interrupted_begins_again_with_all_hosts(
+    sites: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here, out = tmp_path / "here", tmp_path / "out.csv"
+    _run("request", sites["guest"], "--dir", here, "--host", "one", "--host", "two")
+    for host in ("one", "two"):
+        _run("answer", sites["host"], here / f"{host}.request", "--dir", tmp_path / host, "--host", host)
+        shutil.copy(tmp_path / host / f"{host}.answer", here)
+    (here / "two.result").write_bytes(b"in the way")
+    finish = ["align", "finish", str(sites["guest"]), "--dir", str(here), "--out", str(out)]
+    assert main(finish) == 1
+    assert "two.result: exists already" in capsys.readouterr().err
+    assert sorted(path.name for path in here.glob("*.state")) == ["one.state", "two.state"]
+    for path in (out, *here.glob("*.result")):
+        path.unlink()
+    assert main(finish) == 0
+    assert not list(here.glob("*.state")) and len(_rows(out)) == 401
+
+
 def test_what_goes_wrong_is_said(
     sites: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +182,7 @@ def test_what_goes_wrong_is_said(
     assert "at most 10 are allowed" in fails(
         "answer", sites["host"], request, "--dir", there, "--host", "a", "--most", 10
     )
+    assert f"{guest}: message of " in fails("answer", sites["host"], guest, "--dir", there, "--host", "a")
     assert "exists already" in fails("finish", guest, "--dir", here, "--out", guest)
     for name, text, expected in (
         ("empty", "id,x\n", "expected a header line and rows"),

@@ -322,6 +322,7 @@ def test_rotate_key_seals_a_run_s_files_anew_and_not_while_it_runs(
     key = (guest / "seal.key").read_bytes()
     assert main(["rotate-key", str(guest)]) == 0
     assert "4 files below" in capsys.readouterr().out
+    assert own.stat().st_mode & 0o777 == 0o700
     assert main(["rotate-key", str(own)]) == 0
     assert (guest / "seal.key").read_bytes() != key
     assert train(plan, out, resume=True).converged

@@ -67,7 +67,9 @@ def test_access_is_revoked_and_granted_from_outside(
 
     def revoke(event: Progress) -> None:
         if event.record is not None and event.record.round == 1:
-            assert main(["access", str(run), "--party", "host", "--revoke"]) == 0
+            assert main(["audit", f"{run}.partial"]) == 1
+            assert "is working on this run; wait until it has ended or stopped" in capsys.readouterr().err
+            assert main(["access", f"{run}.partial", "--party", "host", "--revoke"]) == 0
 
     with pytest.raises(Exception, match="'host' has revoked the plan's access"):
         train(plan, run, progress=revoke)

@@ -534,6 +534,10 @@ def test_the_command_line_trains_shows_and_predicts(
     assert "120 rows, AUC 0." in capsys.readouterr().err
     with out.open(newline="") as stream:
         assert {row["type"] for row in csv.DictReader(stream)} == {"test"}
+    other = tmp_path / "other.csv"
+    other.write_text((tmp_path / "guest.csv").read_text().replace(",yes,", ",1,"))
+    assert main(["score", str(run), f"--data=guest={other}", data[1], "--out", str(tmp_path / "more.csv")]) == 0
+    assert "120 rows; not compared with their labels, which are not both 'no' and 'yes'" in capsys.readouterr().err
     assert main(["score", str(run), data[0]]) == 1
     assert "expected a file for each of" in capsys.readouterr().err
 

@@ -291,6 +291,13 @@ def test_blocks_cut_off_are_found(run: Path) -> None:
     _fails(run, f"copy of 'lab': ends with block {height - 1}, that of ", f"with {height}; blocks were removed")
 
 
+def test_blocks_cut_off_from_most_copies_are_found(run: Path) -> None:
+    height = _height(run)
+    for name in sorted(set(ROLES) - {"lab"}):
+        _rewritten(run, name, height - 1, [], account_of(name))
+    _fails(run, f": ends with block {height - 1}, that of 'lab' with {height}; blocks were removed from it, or it is")
+
+
 def test_an_outsiders_block_is_named(run: Path) -> None:
     outsider = account_of("outsider")
     _rewritten(run, "lab", _height(run), [[]], outsider)

@@ -3,7 +3,10 @@ from __future__ import annotations
 import base64
 import os
 import sys
+import threading
 import types
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -122,6 +125,32 @@ def test_a_keyring_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) 
         MissingExtraError, match=r"`keyring` is not installed; run: pip install 'cipherlane\[keyring\]'"
     ):
         parse_seal_key("keyring:a/b").load()
+
+
+def test_of_several_that_make_a_key_in_the_keyring_at_once_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    _keyring(monkeypatch)
+    both, made = threading.Barrier(2), []
+    module = sys.modules["keyring"]
+    get_password, set_password = module.get_password, module.set_password
+
+    def get(service: str, name: str) -> str | None:
+        found = get_password(service, name)
+        if found is None:
+            # Where nothing holds one back, both have found no key before either makes one.
+            with suppress(threading.BrokenBarrierError):
+                both.wait(0.2)
+        return found
+
+    def keep(service: str, name: str, password: str) -> None:
+        made.append(password)
+        set_password(service, name, password)
+
+    monkeypatch.setattr(module, "get_password", get)
+    monkeypatch.setattr(module, "set_password", keep)
+    key = parse_seal_key("keyring:cipherlane/clinic")
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda make: make(), [key.load_or_make] * 2)
+    assert first == second and [base64.b64decode(text) for text in made] == [first]
 
 
 def _keyring(monkeypatch: pytest.MonkeyPatch, locked: bool = False) -> dict[tuple[str, str], str]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cipherlane.errors import StorageError
-from cipherlane.files import told
+from cipherlane.files import take_lock, told
 
 LOCK_FILE = "lock"
 # No run can have this name.
@@ -37,6 +37,34 @@ def one_at_a_time(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def check_not_held(directory: Path) -> None:
+    """Raise `ValueError` if a process is working on the run in a directory, in which nothing is written.
+
+    Whose files are somebody else's, and may not be opened, are taken as left alone.
+    """
+    path = directory / LOCK_FILE
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except (FileNotFoundError, PermissionError):
+        return
+    try:
+        take_lock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ValueError(
+            f"{directory}: {holder_of(path)} is working on this run; wait until it has ended or stopped"
+        ) from None
+    finally:
+        os.close(descriptor)
+
+
+def holder_of(path: Path) -> str:
+    """Return what the holder of a lock has written into its file."""
+    try:
+        return path.read_text(encoding="utf-8") or "another process"
+    except (OSError, UnicodeDecodeError):
+        return "another process"
+
+
 class DirectoryLock:
     """Holds a directory for this process until it lets go or ends, in whatever way it ends.
 
@@ -56,7 +84,7 @@ class DirectoryLock:
             self._descriptor = self._opened(path)
         except BlockingIOError:
             raise ValueError(
-                f"{directory}: {self._holder(path)} is working on this run; wait until it has ended, or give another "
+                f"{directory}: {holder_of(path)} is working on this run; wait until it has ended, or give another "
                 "directory with --out"
             ) from None
         except FileNotFoundError:
@@ -86,10 +114,3 @@ class DirectoryLock:
             os.close(descriptor)
             raise
         return descriptor
-
-    @staticmethod
-    def _holder(path: Path) -> str:
-        try:
-            return path.read_text(encoding="utf-8") or "another process"
-        except (OSError, UnicodeDecodeError):
-            return "another process"

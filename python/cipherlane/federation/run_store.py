@@ -193,7 +193,7 @@ class RunStore:
 
     def party_store(self, party: PartyPlan) -> SealedStore:
         """Return a data party's sealed directory: one for this run in its own, if the plan names that."""
-        self._uses.append(InUse(self._party_directory(party)))
+        self._uses.append(use_of(self.directory, party.name, self.run_id, party.directory))
         return sealed_store_of(self.directory, party.name, self.run_id, party.directory, party.seal_key)
 
     def arbiter_store(self) -> SealedStore:
@@ -306,6 +306,13 @@ def sealed_store_of(run: Path, name: str, run_id: str, named: Path | None, key: 
     return SealedStore(directory, key or FileKey(named / KEY_FILE), run_id)
 
 
+def use_of(run: Path, name: str, run_id: str, named: Path | None) -> InUse:
+    """Keep the keys of a role's sealed files of a run from being changed, before they are opened."""
+    if named is not None:
+        make_directory(named, 0o700)
+    return InUse(sealed_directory_of(run, name, run_id, named))
+
+
 def sealed_directory_of(run: Path, name: str, run_id: str, named: Path | None) -> Path:
     """Return where a role's sealed files of a run lie."""
     return run / "parties" / name if named is None else named / run_id
@@ -313,6 +320,8 @@ def sealed_directory_of(run: Path, name: str, run_id: str, named: Path | None) -
 
 def unfinished(run: Path) -> Path:
     """Return where the run that will be `run` lies until it is whole, or a site's own part of it, which has no status.
+
+    That directory itself may be given too.
 
     Raises
     ------
@@ -322,6 +331,8 @@ def unfinished(run: Path) -> Path:
     directory = _partial(run)
     if directory.is_dir():
         return directory
+    if run.name.endswith(_PARTIAL_SUFFIX) and run.is_dir():
+        return run
     if ledger_directory(run).is_dir() and not (run / STATUS_FILE).exists():
         return run
     if run.exists():

@@ -91,9 +91,10 @@ def shared_history(copies: Sequence[Copy], agreement: Agreement) -> Node:
 def _difference(copy: Copy, reference: Copy, counts: Counter[tuple[bytes, ...]]) -> LedgerError:
     shared = min(len(copy.blocks), len(reference.blocks))
     place = next((n for n in range(shared) if copy.blocks[n] != reference.blocks[n]), shared)
-    if place == len(copy.blocks):
+    if place == shared:
+        shorter, longer = sorted((copy, reference), key=lambda one: len(one.blocks))
         return LedgerError(
-            f"copy of {copy.name!r}: ends with block {place}, that of {reference.name!r} with {len(reference.blocks)}; "
+            f"copy of {shorter.name!r}: ends with block {place}, that of {longer.name!r} with {len(longer.blocks)}; "
             "blocks were removed from it, or it is behind"
         )
     told = f"copies of {copy.name!r} ({counts[copy.blocks]} alike) and {reference.name!r} ({counts[reference.blocks]})"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import fcntl
 import os
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +16,7 @@ from typing import Any, Protocol
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from cipherlane.errors import MissingExtraError
-from cipherlane.files import PRIVATE, create_whole, told
+from cipherlane.files import PRIVATE, create_whole, take_lock, told
 
 KEY_BYTES = 32
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -197,8 +200,7 @@ class KeyringKey:
         """Return the key in the keyring, made if there is none."""
         if self._get(self.name + _NEXT) is not None:
             raise _interrupted(f"{self.text}{_NEXT}")
-        if self._get(self.name) is None:
-            self._set(self.name, make_key())
+        self._make(self.name)
         return self.load()
 
     def load(self) -> bytes:
@@ -214,14 +216,20 @@ class KeyringKey:
 
     def stage(self) -> bytes:
         """Return the key kept under the name with ``.next``, made if there is none."""
-        if self._get(self.name + _NEXT) is None:
-            self._set(self.name + _NEXT, make_key())
+        self._make(self.name + _NEXT)
         return self._loaded(self.name + _NEXT)
 
     def replace(self) -> None:
         """Keep the staged key under this name."""
         self._set(self.name, self._loaded(self.name + _NEXT))
         self._module().delete_password(self.service, self.name + _NEXT)
+
+    def _make(self, name: str) -> None:
+        """Keep a fresh key under a name that has none."""
+        if self._get(name) is None:
+            with _one_maker():
+                if self._get(name) is None:
+                    self._set(name, make_key())
 
     def _loaded(self, name: str) -> bytes:
         text = self._get(name)
@@ -260,6 +268,18 @@ class KeyringKey:
                 "a file or env:NAME instead"
             ) from error
         return keyring
+
+
+@contextmanager
+def _one_maker() -> Iterator[None]:
+    """Let one process of this user at a time make a key: a keyring replaces what another put there meanwhile."""
+    with ExitStack() as held:
+        # The lock is the operating system's on the user's home directory; without one, nothing can be locked.
+        with suppress(OSError, RuntimeError):
+            descriptor = os.open(Path.home(), os.O_RDONLY)
+            held.callback(os.close, descriptor)
+            take_lock(descriptor, fcntl.LOCK_EX)
+        yield
 
 
 def _interrupted(where: object) -> ValueError:

@@ -19,7 +19,7 @@ from cipherlane.federation.plan import BINNING, PartyPlan
 from cipherlane.federation.plan_reader import parse_plan
 from cipherlane.federation.registry import check_block_continues, trained_model
 from cipherlane.federation.responder import Responder
-from cipherlane.federation.run_store import JOINT_MODEL, files_of, model_file, sealed_directory_of, sealed_store_of
+from cipherlane.federation.run_store import JOINT_MODEL, files_of, model_file, sealed_store_of, use_of
 from cipherlane.files import told
 from cipherlane.vertical.exchange import needed
 from cipherlane.vertical.messages import pack, pack_failure
@@ -112,7 +112,7 @@ class RoleHost:
         """Return the role of an order, with its part in the ledger before it if the run has one."""
         directory = run_directory(self._directory, order.run, order.run_id)
         named, key = (None, None) if order.party is None else (order.party.directory, order.party.seal_key)
-        self._use = InUse(sealed_directory_of(directory, order.name, order.run_id, named))
+        self._use = use_of(directory, order.name, order.run_id, named)
         store = sealed_store_of(directory, order.name, order.run_id, named, key)
         role: Responder
         if order.party is None:
