@@ -117,12 +117,9 @@ class BinningParty(Party[Table, BinningFiles]):
         return party
 
     @classmethod
-    def reopen(cls: type[BinningPartyT], plan: PartyPlan, store: SealedStore, files: BinningFiles) -> BinningPartyT:
-        """Go on from the sealed rows of an interrupted run."""
+    def _kept_rows(cls, store: SealedStore) -> tuple[Table, dict[str, Any]]:
         table, cuts = unseal_rows(store)
-        party = cls._of(plan, table, store, files, cuts=cuts)
-        party._hold_to_accepted_terms(store)
-        return party
+        return table, {"cuts": cuts}
 
     @property
     def columns(self) -> tuple[str, ...]:

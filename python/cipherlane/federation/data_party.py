@@ -6,7 +6,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,11 +143,8 @@ class DataParty(Party[PreparedTable, PartyFiles]):
         return cls._of(plan, sealed_table(plan, store, fitted), store, files, model=model)
 
     @classmethod
-    def reopen(cls: type[PartyT], plan: PartyPlan, store: SealedStore, files: PartyFiles) -> PartyT:
-        """Go on from the sealed table of an interrupted run."""
-        party = cls._of(plan, PreparedTable.unseal(store), store, files)
-        party._hold_to_accepted_terms(store)
-        return party
+    def _kept_rows(cls, store: SealedStore) -> tuple[PreparedTable, dict[str, Any]]:
+        return PreparedTable.unseal(store), {}
 
     @property
     def ids(self) -> tuple[str, ...]:

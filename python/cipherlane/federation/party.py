@@ -94,9 +94,18 @@ class Party(RowMatcher, Generic[TableT, FilesT]):
         """Read the party's file as its section of the plan says, and seal what it begins with in its store."""
 
     @classmethod
-    @abstractmethod
     def reopen(cls: type[PartyT], plan: PartyPlan, store: SealedStore, files: Any) -> PartyT:
         """Go on from what an interrupted run sealed."""
+        table, own = cls._kept_rows(store)
+        party = cls._of(plan, table, store, files, **own)
+        # Without what it accepted, a plan that changed would pass for a new one.
+        party._accepted = unseal_terms(store)
+        return party
+
+    @classmethod
+    @abstractmethod
+    def _kept_rows(cls, store: SealedStore) -> tuple[Rows, dict[str, Any]]:
+        """Return the rows that `prepare` sealed, and what its algorithm sealed beside."""
 
     @classmethod
     def _of(
@@ -105,10 +114,6 @@ class Party(RowMatcher, Generic[TableT, FilesT]):
         """Return the party of a section of the plan; `own` is what its algorithm takes beside."""
         settings = {"id_column": plan.id_column, "store": store, "files": files, "declines": plan.declines, **own}
         return cls(plan.name, plan.role, table, **settings)
-
-    def _hold_to_accepted_terms(self, store: SealedStore) -> None:
-        """Take in what an interrupted session accepted: without it a plan that changed would pass for a new one."""
-        self._accepted = unseal_terms(store)
 
     @property
     def row_ids(self) -> tuple[str, ...]:
