@@ -31,7 +31,7 @@ def one_at_a_time(directory: Path) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         with told(path):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            take_lock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
