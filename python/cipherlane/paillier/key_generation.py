@@ -161,7 +161,8 @@ def keygen(bits: int = 2048, scheme: str = "djn") -> tuple[PublicKey, PrivateKey
         raise ValueError(f"scheme: expected one of {', '.join(map(repr, _SCHEMES))}, got {scheme!r}")
     if scheme == "short":
         p, q = _prime_pair(bits, least_order_bits(bits))
-        private_key = PrivateKey._of_proven_primes(
+        # Their generators have proved the primes.
+        private_key = PrivateKey.__new__(PrivateKey)._with_primes(
             p.p,
             q.p,
             h_s=_short_obfuscator_base(p, q),
@@ -171,5 +172,5 @@ def keygen(bits: int = 2048, scheme: str = "djn") -> tuple[PublicKey, PrivateKey
         return private_key.public_key, private_key
     p, q = _prime_pair(bits)
     h_s = obfuscator_base(p.p * q.p) if scheme == "djn" else None
-    private_key = PrivateKey._of_proven_primes(p.p, q.p, h_s=h_s, generators=(p.g, q.g))
+    private_key = PrivateKey.__new__(PrivateKey)._with_primes(p.p, q.p, h_s=h_s, generators=(p.g, q.g))
     return private_key.public_key, private_key

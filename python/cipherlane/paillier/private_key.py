@@ -141,34 +141,19 @@ class PrivateKey:
         for name, prime in (("p", p), ("q", q)):
             if prime < 3 or not is_probable_prime(prime):
                 raise ValueError(f"{name}: expected an odd prime, got a number that is not")
-        self._take(p, q, h_s, generators, exponent_bits, orders)
+        self._with_primes(p, q, h_s=h_s, generators=generators, exponent_bits=exponent_bits, orders=orders)
 
-    @classmethod
-    def _of_proven_primes(
-        cls,
+    def _with_primes(
+        self,
         p: int,
         q: int,
         *,
-        h_s: int | None = None,
+        h_s: int | None,
         generators: tuple[int, int] | None = None,
         exponent_bits: int | None = None,
         orders: tuple[int, int] | None = None,
     ) -> PrivateKey:
-        """Return a key of primes that need no test."""
-        key = cls.__new__(cls)
-        key._take(p, q, h_s, generators, exponent_bits, orders)
-        return key
-
-    def _take(
-        self,
-        p: int,
-        q: int,
-        h_s: int | None,
-        generators: tuple[int, int] | None,
-        exponent_bits: int | None,
-        orders: tuple[int, int] | None,
-    ) -> None:
-        """Check what belongs to two primes, and keep it."""
+        """Return the key itself with two primes, which are not tested, and what belongs to them, which is."""
         _check_pair(p, q)
         if (exponent_bits is None) != (orders is None):
             raise ValueError("exponent_bits, orders: expected both, for scheme 'short', or neither, got one")
@@ -182,6 +167,7 @@ class PrivateKey:
             _check_obfuscator_base((p, q), self._public_key.h_s)
         self._orders = None if orders is None else _check_orders((p, q), self._public_key, orders)
         self._contexts: dict[str, _native.PrivateContext] = {}
+        return self
 
     @property
     def public_key(self) -> PublicKey:
