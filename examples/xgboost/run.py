@@ -158,7 +158,16 @@ def main() -> None:
             f"{name:12} {guest['wall']:28.3f} {guest['cpu']:9.3f} {host['cpu']:8.3f} {size:16,.0f} {found[name]!s:>15}"
         )
     if options.json is not None:
-        document = {**facts, "apart": apart, "seconds_a_tree": times, "gradients_seen": found}
+        sys.path.insert(0, str(HERE.parents[1] / "bench"))
+        from timing import environment
+
+        document = {
+            "environment": environment(),
+            **facts,
+            "apart": apart,
+            "seconds_a_tree": times,
+            "gradients_seen": found,
+        }
         document["bytes_to_host"] = {name: len(data) for name, data in in_clear.items()}
         options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     if not np.max(list(apart.values())) <= TOLERANCE:
